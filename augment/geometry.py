@@ -1,0 +1,451 @@
+"""The one place for warps: exact maps forward and back, composed, and applied to an image in a single remap.
+
+Coordinates are (x, y) in pixels with y downwards. The centre of the pixel in column i, row j lies at
+(i + 0.5, j + 0.5), so the polygon of a box over columns 3 to 5 reaches from x = 3.0 to x = 6.0. OpenCV's own maps put
+pixel centres at integers; the difference is dealt with here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Profile: TypeAlias = Callable[[Floats], Floats]
+Axis: TypeAlias = Literal["x", "y"]
+
+_CELL: Final = 4  # px between the nodes at which Warp.apply evaluates the inverse map exactly
+_FAR: Final = 1e5  # px; beyond its outer knots a stretch goes on with slope one as far as this
+
+
+class Step(Protocol):
+    """One exactly invertible map of the plane, on separate `float64` arrays of x and of y of any one shape."""
+
+    def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map source coordinates to target coordinates."""
+        ...
+
+    def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map target coordinates back to source coordinates."""
+        ...
+
+
+def _project(matrix: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    if g == 0.0 and h == 0.0:
+        if i != 1.0:
+            a, b, c, d, e, f = a / i, b / i, c / i, d / i, e / i, f / i
+        return a * x + b * y + c, d * x + e * y + f
+    w = 1.0 / (g * x + h * y + i)
+    return (a * x + b * y + c) * w, (d * x + e * y + f) * w
+
+
+class Projective:
+    """A 3 × 3 homogeneous matrix acting on (x, y, 1).
+
+    Raises:
+        ValueError: the matrix is not 3 × 3 or cannot be inverted.
+    """
+
+    __slots__ = ("_inverse", "matrix")
+
+    def __init__(self, matrix: ArrayLike) -> None:
+        self.matrix: Floats = np.array(matrix, np.float64)
+        if self.matrix.shape != (3, 3):
+            raise ValueError(f"a projective matrix is 3 × 3, not {self.matrix.shape}")
+        self.matrix.flags.writeable = False
+        (a, b, c), (d, e, f), (g, h, i) = self.matrix.tolist()
+        # The adjugate is the inverse up to scale, and costs a tenth of numpy.linalg.inv.
+        p, q, r = e * i - f * h, f * g - d * i, d * h - e * g
+        determinant = a * p + b * q + c * r
+        if not abs(determinant) > 1e-12:
+            raise ValueError("a projective step that cannot be inverted: its points lie on one line")
+        self._inverse: tuple[float, ...] = (
+            p, c * h - b * i, b * f - c * e,
+            q, a * i - c * g, c * d - a * f,
+            r, b * g - a * h, a * e - b * d,
+        )  # fmt: skip
+
+    def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map source coordinates to target coordinates."""
+        return _project(self.matrix, x, y)
+
+    def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map target coordinates back to source coordinates."""
+        return _project(np.array(self._inverse).reshape(3, 3), x, y)
+
+
+class Sine:
+    """The profile `amplitude * sin(2 pi t / wavelength + phase)`; amplitude and wavelength in pixels."""
+
+    __slots__ = ("amplitude", "phase", "rate")
+
+    def __init__(self, amplitude: float, wavelength: float, phase: float) -> None:
+        self.amplitude = amplitude
+        self.rate = 2.0 * math.pi / wavelength
+        self.phase = phase
+
+    def __call__(self, t: Floats) -> Floats:
+        """The displacement at `t`."""
+        wave: Floats = self.amplitude * np.sin(t * self.rate + self.phase)
+        return wave
+
+
+class Parabola:
+    """The profile that is `height` at `centre` and 0 at `half` pixels on either side of it, going on below 0."""
+
+    __slots__ = ("centre", "height", "scale")
+
+    def __init__(self, centre: float, half: float, height: float) -> None:
+        self.centre = centre
+        self.scale = height / (half * half)
+        self.height = height
+
+    def __call__(self, t: Floats) -> Floats:
+        """The displacement at `t`."""
+        u = t - self.centre
+        return self.height - self.scale * u * u
+
+
+class Shift:
+    """Moves points along one direction by a function of their position across it.
+
+    A point's position across, `t = x cos(angle) + y sin(angle)`, does not change when the point moves along
+    `(-sin(angle), cos(angle))`, so subtracting the same displacement is the exact inverse. Angle 0 moves y by a
+    function of x, angle -pi/2 moves x by a function of -y.
+    """
+
+    __slots__ = ("cos", "profile", "sin")
+
+    def __init__(self, profile: Profile, angle: float = 0.0) -> None:
+        self.profile = profile
+        self.cos = math.cos(angle)
+        self.sin = math.sin(angle)
+
+    def _moved(self, x: Floats, y: Floats, sign: float) -> tuple[Floats, Floats]:
+        if self.sin == 0.0:
+            return x, y + sign * self.cos * self.profile(x * self.cos)
+        d = self.profile(x * self.cos + y * self.sin)
+        return x - (sign * self.sin) * d, y + (sign * self.cos) * d
+
+    def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map source coordinates to target coordinates."""
+        return self._moved(x, y, 1.0)
+
+    def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map target coordinates back to source coordinates."""
+        return self._moved(x, y, -1.0)
+
+
+class Stretch:
+    """A monotone map of one coordinate: piecewise linear through the knots, slope one beyond them.
+
+    Pass many knots for a smooth one. The inverse is the same interpolation with the knots' roles exchanged.
+
+    Raises:
+        ValueError: fewer than two knots, unequal numbers of them, or knots that do not increase.
+    """
+
+    __slots__ = ("along_x", "source", "target")
+
+    def __init__(self, source: ArrayLike, target: ArrayLike, axis: Axis = "x") -> None:
+        self.source = self._knots(source)
+        self.target = self._knots(target)
+        if self.source.size != self.target.size:
+            raise ValueError("a stretch has as many source knots as target knots")
+        self.along_x = axis == "x"
+
+    @staticmethod
+    def _knots(values: ArrayLike) -> Floats:
+        inner = np.asarray(values, np.float64)
+        knots = np.empty(inner.size + 2)
+        knots[1:-1] = inner
+        knots[0] = knots[1] - _FAR
+        knots[-1] = knots[-2] + _FAR
+        if inner.size < 2 or not bool((knots[1:] > knots[:-1]).all()):
+            raise ValueError("the knots of a stretch are two or more, and increase")
+        return knots
+
+    def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map source coordinates to target coordinates."""
+        if self.along_x:
+            return np.interp(x, self.source, self.target), y
+        return x, np.interp(y, self.source, self.target)
+
+    def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map target coordinates back to source coordinates."""
+        if self.along_x:
+            return np.interp(x, self.target, self.source), y
+        return x, np.interp(y, self.target, self.source)
+
+
+class Bend:
+    """Bends the horizontal line through `(x, y)` along a circle that touches it there; glyphs turn with it.
+
+    Lengths along that line are kept. A positive radius puts the circle's centre below (a hill), a negative one above
+    (a valley). Exact both ways for points nearer to the line than the radius is long, and nearer to `x` than pi radii.
+
+    Raises:
+        ValueError: the radius is zero.
+    """
+
+    __slots__ = ("radius", "x", "y")
+
+    def __init__(self, x: float, y: float, radius: float) -> None:
+        if radius == 0.0:
+            raise ValueError("the radius of a bend is not zero")
+        self.x = x
+        self.y = y
+        self.radius = radius
+
+    def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map source coordinates to target coordinates."""
+        angle = (x - self.x) / self.radius
+        reach = (self.y + self.radius) - y
+        return self.x + reach * np.sin(angle), (self.y + self.radius) - reach * np.cos(angle)
+
+    def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map target coordinates back to source coordinates."""
+        sign = math.copysign(1.0, self.radius)
+        across = sign * (x - self.x)
+        up = sign * ((self.y + self.radius) - y)
+        return (
+            self.x + self.radius * np.arctan2(across, up),
+            (self.y + self.radius) - sign * np.sqrt(across * across + up * up),
+        )
+
+
+class Warp:
+    """An immutable chain of steps; `Warp()` is the identity.
+
+    Consecutive projective steps are merged into one matrix.
+    """
+
+    __slots__ = ("steps",)
+
+    steps: tuple[Step, ...]
+
+    def __init__(self, *steps: Step) -> None:
+        merged: list[Step] = []
+        for step in steps:
+            if merged and isinstance(step, Projective) and isinstance(merged[-1], Projective):
+                merged[-1] = Projective(step.matrix @ merged[-1].matrix)
+            else:
+                merged.append(step)
+        object.__setattr__(self, "steps", tuple(merged))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a Warp does not change; use then()")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Warp, self.steps
+
+    def then(self, after: Warp | Step) -> Warp:
+        """The warp that does this one first and `after` next."""
+        return Warp(*self.steps, *(after.steps if isinstance(after, Warp) else (after,)))
+
+    def forward(self, points: ArrayLike) -> NDArray[np.float32]:
+        """Where points of the source come to lie: (..., 2) in, `float32` (..., 2) out."""
+        array = np.asarray(points, np.float64)
+        x, y = array[..., 0], array[..., 1]
+        for step in self.steps:
+            x, y = step.forward(x, y)
+        moved = np.empty(array.shape, np.float32)
+        moved[..., 0] = x
+        moved[..., 1] = y
+        return moved
+
+    def inverse(self, points: ArrayLike) -> NDArray[np.float32]:
+        """Where points of the target came from: (..., 2) in, `float32` (..., 2) out."""
+        array = np.asarray(points, np.float64)
+        x, y = array[..., 0], array[..., 1]
+        for step in reversed(self.steps):
+            x, y = step.inverse(x, y)
+        moved = np.empty(array.shape, np.float32)
+        moved[..., 0] = x
+        moved[..., 1] = y
+        return moved
+
+    @property
+    def matrix(self) -> Floats | None:
+        """The 3 × 3 matrix of a purely projective warp (the identity included), else None."""
+        if not self.steps:
+            return np.eye(3)
+        first = self.steps[0]
+        return first.matrix if len(self.steps) == 1 and isinstance(first, Projective) else None
+
+    def apply(
+        self,
+        image: NDArray[Any],
+        size: tuple[int, int] | None = None,
+        border: float | Sequence[float] | None = None,
+        interpolation: int = cv2.INTER_LINEAR,
+    ) -> NDArray[Any]:
+        """Warp an image in one interpolation.
+
+        There is no anti-aliasing: a warp that shrinks the image much below half its size loses detail, so draw near
+        the final size or shrink by area first. Steps that are not projective are evaluated exactly every 4 pixels and
+        linearly in between.
+
+        Args:
+            image: height × width or height × width × 1 to 4, any depth that OpenCV remaps; shorter than 32767 px.
+            size: (width, height) of the result; that of `image` unless given.
+            border: the value outside the source, one for all channels or one per channel; None repeats its edge.
+            interpolation: an OpenCV interpolation flag.
+
+        Returns:
+            height × width (× channels) with the depth and number of channels of `image`.
+        """
+        width, height = size or (image.shape[1], image.shape[0])
+        mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
+        value = (0.0,) if border is None else (border,) * 4 if isinstance(border, (int, float)) else tuple(border)
+        matrix = self.matrix
+        if matrix is not None:
+            (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+            # From pixel centres at integer + 0.5 to OpenCV's: shift by 0.5, map, shift back.
+            c, f, i = c + 0.5 * (a + b), f + 0.5 * (d + e), i + 0.5 * (g + h)
+            if g == 0.0 and h == 0.0:
+                half = 0.5 * i
+                affine = np.array(((a / i, b / i, (c - half) / i), (d / i, e / i, (f - half) / i)))
+                warped = cv2.warpAffine(image, affine, (width, height), None, interpolation, mode, value)
+            else:
+                rows = (
+                    (a - 0.5 * g, b - 0.5 * h, c - 0.5 * i),
+                    (d - 0.5 * g, e - 0.5 * h, f - 0.5 * i),
+                    (g, h, i),
+                )
+                warped = cv2.warpPerspective(image, np.array(rows), (width, height), None, interpolation, mode, value)
+        else:
+            x, y = _nodes(width, height)
+            for step in reversed(self.steps):
+                x, y = step.inverse(x, y)
+            coarse = np.empty((*x.shape, 2), np.float32)
+            coarse[..., 0] = x
+            coarse[..., 1] = y
+            coarse -= 0.5
+            dense = cv2.resize(coarse, None, None, _CELL, _CELL, cv2.INTER_LINEAR)
+            dense = dense[_CELL : _CELL + height, _CELL : _CELL + width]
+            # The stubs do not know that the second map may be absent.
+            warped = cv2.remap(image, dense, None, interpolation, None, mode, value)  # type: ignore[call-overload]
+        return warped[:, :, None] if image.ndim == 3 and warped.ndim == 2 else warped
+
+
+@functools.lru_cache(256)
+def _nodes(width: int, height: int) -> tuple[Floats, Floats]:
+    """The x and y of the coarse grid's nodes: centres of cells, from one cell before the image to one after it."""
+    # cv2.resize puts sample k of the coarse grid at the centre of its cell.
+    x = (np.arange(-1, -(-width // _CELL) + 1) + 0.5) * _CELL
+    y = (np.arange(-1, -(-height // _CELL) + 1) + 0.5) * _CELL
+    grid_x, grid_y = np.meshgrid(x, y)
+    grid_x.flags.writeable = False
+    grid_y.flags.writeable = False
+    return grid_x, grid_y
+
+
+def translation(dx: float, dy: float) -> Warp:
+    """Move by (dx, dy) pixels."""
+    return Warp(Projective(((1.0, 0.0, dx), (0.0, 1.0, dy), (0.0, 0.0, 1.0))))
+
+
+def scaling(sx: float, sy: float | None = None, centre: tuple[float, float] = (0.0, 0.0)) -> Warp:
+    """Scale by the factors `sx` and `sy` (`sy` = `sx` unless given) about `centre`.
+
+    Raises:
+        ValueError: a factor is zero.
+    """
+    sy = sx if sy is None else sy
+    x, y = centre
+    return Warp(Projective(((sx, 0.0, x - sx * x), (0.0, sy, y - sy * y), (0.0, 0.0, 1.0))))
+
+
+def rotation(angle: float, centre: tuple[float, float] = (0.0, 0.0)) -> Warp:
+    """Turn by `angle` radians about `centre`, clockwise on the screen for positive angles."""
+    x, y = centre
+    c, s = math.cos(angle), math.sin(angle)
+    return Warp(Projective(((c, -s, x - c * x + s * y), (s, c, y - s * x - c * y), (0.0, 0.0, 1.0))))
+
+
+def shear(kx: float, ky: float = 0.0, centre: tuple[float, float] = (0.0, 0.0)) -> Warp:
+    """Add `kx` times the height over `centre` to x (negative: leans right as italics do), and `ky` times x to y.
+
+    Raises:
+        ValueError: kx * ky is 1, which would flatten everything onto a line.
+    """
+    x, y = centre
+    return Warp(Projective(((1.0, kx, -kx * y), (ky, 1.0, -ky * x), (0.0, 0.0, 1.0))))
+
+
+def quad(source: ArrayLike, target: ArrayLike) -> Warp:
+    """The perspective that takes four points to four points, each 4 × 2.
+
+    Raises:
+        ValueError: three of the four points lie on one line.
+    """
+    return Warp(Projective(cv2.getPerspectiveTransform(np.asarray(source, np.float32), np.asarray(target, np.float32))))
+
+
+def wave(amplitude: float, wavelength: float, phase: float = 0.0, axis: Axis = "y") -> Warp:
+    """Move y (or x) by a sine of the other coordinate; amplitude and wavelength in pixels, phase in radians."""
+    if axis == "y":
+        return Warp(Shift(Sine(amplitude, wavelength, phase)))
+    return Warp(Shift(Sine(amplitude, -wavelength, phase), -math.pi / 2))
+
+
+def bow(centre: float, half: float, height: float) -> Warp:
+    """Move y by a parabola of x: up by `height` at `centre`, nothing at `half` px to either side; glyphs stay upright.
+
+    A negative height sags.
+    """
+    return Warp(Shift(Parabola(centre, half, -height)))
+
+
+def arc(x: float, y: float, radius: float) -> Warp:
+    """Bend the line through `(x, y)` along a circle, glyphs turning with it: see `Bend`.
+
+    Raises:
+        ValueError: the radius is zero.
+    """
+    return Warp(Bend(x, y, radius))
+
+
+def stretch(source: ArrayLike, target: ArrayLike, axis: Axis = "x") -> Warp:
+    """Move coordinates `source` to `target` along one axis, linearly in between: see `Stretch`.
+
+    Raises:
+        ValueError: fewer than two knots, unequal numbers of them, or knots that do not increase.
+    """
+    return Warp(Stretch(source, target, axis))
+
+
+def elastic(rng: np.random.Generator, width: float, height: float, strength: float, cell: float) -> Warp:
+    """A random smooth distortion of a `width` × `height` picture, exactly invertible.
+
+    Four waves in directions spread about the circle, each moving points along its crests only: every one depends on
+    nothing but the coordinate that it leaves alone, so it is inverted exactly, unlike a field of random displacements.
+
+    Args:
+        rng: source of directions, wavelengths and phases.
+        width: of the picture, in pixels; wavelengths do not go much beyond the picture.
+        height: of the picture, in pixels.
+        strength: root-mean-square displacement in pixels.
+        cell: size in pixels of what moves together; wavelengths lie between 2 and 5 cells.
+    """
+    draws = rng.random(9).tolist()
+    start = draws[8] * math.pi
+    amplitude = strength * math.sqrt(0.5)  # four waves of mean square a²/2 in all directions: a² · 2 = strength²
+    longest = 2.0 * max(width, height, cell)
+    return Warp(
+        *(
+            Shift(
+                Sine(amplitude, min(cell * (2.0 + 3.0 * draws[k]), longest), draws[4 + k] * 2.0 * math.pi),
+                start + k * math.pi / 4,
+            )
+            for k in range(4)
+        )
+    )
