@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from synth.text.units import INVISIBLE, Unit, split_units, strip_invisible
 
-
 # UPPER BLADE SCISSORS is Extended_Pictographic (rule GB11) in Unicode 15.0, that of the data files, and not in 18.0.
 SCISSORS = "\u2701\u200d\u2701"
 
