@@ -37,7 +37,7 @@ from synth.shards.manifest import (
     write_file,
     write_manifest,
 )
-from synth.shards.reader import open_shard, read_count, read_frame, read_info
+from synth.shards.reader import OpenShard
 from synth.shards.record import Record, Tally, pack_block
 from synth.shards.writer import FolderWriter, ShardWriter, WriteError, claim, writing
 
@@ -138,7 +138,9 @@ def generate(
         raise ScriptoriumError(f"count is {count}: at least 1 sample")
     if shard_size < BLOCK or shard_size % BLOCK:
         raise ScriptoriumError(f"shard size is {shard_size}: a multiple of {BLOCK}")
-    head = {"version": VERSION, "format": format, "count": count, "shard_size": shard_size} | normalised(manifest_head)
+    head = {"version": VERSION, "format": format, "count": count} | normalised(manifest_head)
+    if format == "lmdb":
+        head["shard_size"] = shard_size
     with claim(output) as aside:
         begun = _begun(output, head, resume)
         if format == "folder":
@@ -291,10 +293,10 @@ class _ShardRun:
 def _described(folder: Path, start: int, stop: int) -> ShardInfo | None:
     """What a shard says of itself, if it is whole and holds the samples from `start` to `stop`."""
     try:
-        with open_shard(folder) as environment, environment.begin() as transaction:
-            count = read_count(transaction, folder)
-            info = read_info(transaction)
-            ends = [read_frame(transaction, number) for number in (1, count)]
+        with OpenShard(folder) as shard:
+            count = shard.count()
+            info = shard.info()
+            ends = [shard.frame(number) for number in (1, count)]
     except (ScriptoriumError, ValueError, lmdb.Error):
         return None
     if info is None or info.tally is None or None in ends:

@@ -17,7 +17,7 @@ VERSION = 1
 
 NAME = "manifest.json"
 
-_RESULTS = {"complete", "shards", "totals"}
+_RESULTS = {"complete", "shards", "digest", "totals"}
 
 
 @dataclass(frozen=True, slots=True)

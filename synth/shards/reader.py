@@ -5,7 +5,9 @@ from __future__ import annotations
 import bisect
 import json
 import os
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -21,24 +23,106 @@ from synth.shards.record import Frame, unpack_polygons
 _OPEN_SHARDS = 64
 
 
-def open_shard(folder: Path) -> lmdb.Environment:
-    """Open one LMDB for reading, without a lock file; not to be carried through a fork or a pickle.
+@dataclass(slots=True)
+class _Shared:
+    """LMDB refuses to open a file twice in one process: its users share one environment."""
+
+    environment: lmdb.Environment
+    users: int = 0
+
+
+_shared: dict[tuple[int, int], _Shared] = {}
+_guard = threading.RLock()  # the garbage collector may close a shard while another is being opened
+
+
+def _after_fork() -> None:
+    # An environment must not be used across a fork; without a lock file, closing the copy does not touch the parent's.
+    global _guard
+    _guard = threading.RLock()
+    for shared in _shared.values():
+        shared.environment.close()
+    _shared.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class OpenShard:
+    """One LMDB, open for reading without a lock file; for one process, not to be pickled.
 
     Raises:
         ScriptoriumError: no LMDB, or a broken one.
     """
-    try:
-        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, create=False)
-    except lmdb.Error as error:
-        raise ScriptoriumError(f"{folder}: cannot be read as LMDB ({error}); name another or make it again") from None
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._process = os.getpid()
+        self._mine: _Shared | None = None
+        try:
+            status = (folder / "data.mdb").stat()
+            self._key = status.st_dev, status.st_ino
+            with _guard:
+                if self._key not in _shared:
+                    environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, create=False)
+                    _shared[self._key] = _Shared(environment)
+                mine = _shared[self._key]
+                mine.users += 1
+        except (OSError, lmdb.Error) as error:
+            raise ScriptoriumError(
+                f"{folder}: cannot be read as LMDB ({error}); name another or make it anew"
+            ) from None
+        self._mine = mine
+        self._transaction: lmdb.Transaction = mine.environment.begin()
 
-def read_count(transaction: lmdb.Transaction, folder: Path) -> int:
-    """The number of samples that an LMDB says it holds. Raises ScriptoriumError without a valid `num-samples`."""
-    value = _get(transaction, b"num-samples")
-    if value is None or not value.isdigit():
-        raise ScriptoriumError(f"{folder}: key num-samples is {value!r}, not a number; name another or make it again")
-    return int(value)
+    def __enter__(self) -> OpenShard:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it; the last user closes the file."""
+        if self._mine is None or self._process != os.getpid():
+            return
+        self._transaction.abort()
+        with _guard:
+            self._mine.users -= 1
+            if not self._mine.users:
+                self._mine.environment.close()
+                del _shared[self._key]
+        self._mine = None
+
+    __del__ = close
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value under a key, or None."""
+        value = self._transaction.get(key)
+        return None if value is None else bytes(value)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All keys, in order."""
+        return map(bytes, self._transaction.cursor().iternext(keys=True, values=False))
+
+    def count(self) -> int:
+        """The number of samples that it says it holds. ScriptoriumError without a valid `num-samples`."""
+        value = self.get(b"num-samples")
+        if value is None or not value.isdigit():
+            raise ScriptoriumError(f"{self.folder}: num-samples is {value!r}, no number; name another or make it anew")
+        return int(value)
+
+    def frame(self, number: int) -> Frame | None:
+        """Record `number` (from 1); None where image or label is missing."""
+        image = self.get(b"image-%09d" % number)
+        label = self.get(b"label-%09d" % number)
+        if image is None or label is None:
+            return None
+        return image, label, self.get(b"meta-%09d" % number) or b"", self.get(b"polygons-%09d" % number) or b""
+
+    def info(self) -> ShardInfo | None:
+        """What the shard says of itself; None for LMDBs of other makers. ValueError when that is broken."""
+        value = self.get(b"shard")
+        return None if value is None else ShardInfo.load(value)
 
 
 def shard_folders(path: Path) -> list[Path]:
@@ -53,27 +137,6 @@ def shard_folders(path: Path) -> list[Path]:
     if not found:
         raise ScriptoriumError(f"{path}: no LMDB (data.mdb) there or below; name the folder of a data set")
     return found
-
-
-def read_frame(transaction: lmdb.Transaction, number: int) -> Frame | None:
-    """Record `number` (from 1) of an open LMDB; None where image or label is missing."""
-    image = _get(transaction, b"image-%09d" % number)
-    label = _get(transaction, b"label-%09d" % number)
-    if image is None or label is None:
-        return None
-    meta = _get(transaction, b"meta-%09d" % number)
-    return image, label, meta or b"", _get(transaction, b"polygons-%09d" % number) or b""
-
-
-def read_info(transaction: lmdb.Transaction) -> ShardInfo | None:
-    """What the shard says of itself; None for LMDBs of other makers. Raises ValueError when that is broken."""
-    value = _get(transaction, b"shard")
-    return None if value is None else ShardInfo.load(value)
-
-
-def _get(transaction: lmdb.Transaction, key: bytes) -> bytes | None:
-    value = transaction.get(key)
-    return None if value is None else bytes(value)
 
 
 class ShardReader:
@@ -93,12 +156,12 @@ class ShardReader:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._folders = shard_folders(self.path)
-        self._open: dict[int, tuple[lmdb.Environment, lmdb.Transaction]] = {}
+        self._open: dict[int, OpenShard] = {}
         self._process = os.getpid()
         counts = []
         for folder in self._folders:
-            with open_shard(folder) as environment, environment.begin() as transaction:
-                counts.append(read_count(transaction, folder))
+            with OpenShard(folder) as shard:
+                counts.append(shard.count())
         self._ends = list(accumulate(counts))
 
     def __len__(self) -> int:
@@ -137,7 +200,7 @@ class ShardReader:
         index %= len(self)
         shard = bisect.bisect_right(self._ends, index)
         number = index - (self._ends[shard - 1] if shard else 0) + 1
-        frame = read_frame(self._transaction(shard), number)
+        frame = self._shard(shard).frame(number)
         if frame is None:
             raise ScriptoriumError(f"{self._folders[shard]}: record {number:09d} is missing; run `synth verify`")
         return frame
@@ -145,30 +208,19 @@ class ShardReader:
     def close(self) -> None:
         """Close the files that this process opened; they open again when needed."""
         self._forget_inherited()
-        for opened in self._open.values():
-            _close(*opened)
+        for shard in self._open.values():
+            shard.close()
         self._open.clear()
 
-    def _transaction(self, shard: int) -> lmdb.Transaction:
+    def _shard(self, number: int) -> OpenShard:
         self._forget_inherited()
-        if shard not in self._open:
+        if number not in self._open:
             if len(self._open) >= _OPEN_SHARDS:
-                _close(*self._open.pop(next(iter(self._open))))
-            environment = open_shard(self._folders[shard])
-            self._open[shard] = environment, environment.begin()
-        return self._open[shard][1]
+                self._open.pop(next(iter(self._open))).close()
+            self._open[number] = OpenShard(self._folders[number])
+        return self._open[number]
 
     def _forget_inherited(self) -> None:
-        # What a fork left here belongs to the parent: LMDB forbids its use, and closing it.
         if self._process != os.getpid():
             self._process = os.getpid()
-            _INHERITED.extend(self._open.values())
             self._open = {}
-
-
-_INHERITED: list[tuple[lmdb.Environment, lmdb.Transaction]] = []
-
-
-def _close(environment: lmdb.Environment, transaction: lmdb.Transaction) -> None:
-    transaction.abort()
-    environment.close()
