@@ -1,0 +1,425 @@
+"""The stream of texts: pieces of corpora and templates, as the recipe's `corpus` section says."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import regex
+
+from augment.errors import ScriptoriumError
+from synth.recipe import Corpus
+from synth.text.charset import Charset, UnknownUnit
+from synth.text.corpus import CorpusIndex, clean, compile_corpus
+from synth.text.template import Template
+from synth.text.units import Unit, split_units
+
+MAX_REFUSALS: Final = 10_000
+"""Texts refused in a row after which `TextSource.draw` gives up: far beyond chance, yet well under a second."""
+
+# A target character may stand only in texts that are refused; then another is taken.
+_TRIES_PER_TARGET: Final = 30
+# Random lines looked at for a target before its noted lines are used; these are fewer, and so less varied.
+_RANDOM_LINES: Final = 16
+_MAX_MISSING: Final = 10_000
+
+OUTSIDE: Final = "outside the charset"
+SHORT: Final = "too short"
+LONG: Final = "too long"
+DEFECTIVE: Final = "begins with a combining mark"
+LOST: Final = "target character cut off"
+
+_word: Final = re.compile(r"\S+")
+_space: Final = re.compile(r"\s")
+_attaching: Final = regex.compile(r"[\p{M}\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]")
+_flag: Final = regex.compile(r"\p{Regional_Indicator}")
+
+_Random = Callable[[], float]
+
+
+class Drawn(NamedTuple):
+    """One text.
+
+    Attributes:
+        text: NFC, logical order.
+        units: `text` cut into dictionary units: by the charset if there is one, else by `corpus.unit`.
+        source: the corpus file, or `template ` and the pattern.
+    """
+
+    text: str
+    units: list[str]
+    source: str
+
+
+class _File(NamedTuple):
+    lines: CorpusIndex
+    name: str
+    piece: str
+    weight: float
+
+
+class _Attaching(dict[str, bool]):
+    """Whether a character cannot begin a text, because it attaches to one before it; looked up once each."""
+
+    def __missing__(self, character: str) -> bool:
+        found = self[character] = _attaching.match(character) is not None
+        return found
+
+
+_attaches: Final = _Attaching()
+
+
+def _title(text: str) -> str:
+    def word(found: re.Match[str]) -> str:
+        letters = found[0]
+        first = next((i for i, character in enumerate(letters) if character.isalpha()), 0)
+        return letters[:first] + letters[first:].capitalize()
+
+    return _word.sub(word, text)
+
+
+_CASES: Final[tuple[Callable[[str], str], ...]] = (str, str.lower, str.upper, _title)
+
+
+def _sums(weights: list[float], key: str) -> list[float]:
+    sums = list(accumulate(weights))
+    if not sums[-1] > 0:
+        raise ScriptoriumError(f"{key}: all weights are zero; give at least one a weight above zero")
+    return sums
+
+
+def _pick(sums: list[float], random: _Random) -> int:
+    """A number by weight, from running sums; one of weight zero never."""
+    # The last one's start is the limit, as a product may be rounded up to the total.
+    return bisect_right(sums, random() * sums[-1], 0, bisect_left(sums, sums[-1]))
+
+
+def _one(items: list[int], random: _Random) -> int:
+    return items[int(random() * len(items))]
+
+
+class TextSource:
+    """Draws texts from weighted corpus files and templates.
+
+    A *piece* is a line, a word (a run without whitespace, as `str.split` has it), or neighbouring words of one line
+    with the whitespace that stands between them. Pieces longer than `length[1]` units are cut to a part of random
+    length (`words` first lose whole words at an end), with the whitespace at a cut taken off; `words` shorter than
+    `length[0]` take in neighbouring words; what is still shorter is refused. Cuts fall on unit boundaries, for code
+    points on grapheme boundaries. Of lines beyond a few thousand characters a random stretch is used. `join` puts a
+    second piece of the same file directly after the first.
+
+    Case variants are those of Unicode without regard to language (no Turkish dotless i, no Greek upper case without
+    accents); a variant that would leave the charset or the length range is not used. Templates are neither cased,
+    joined nor cut.
+
+    With `balance`, every draw from a corpus aims at one character, which is in the label (before case variants): of
+    those that occur in the corpora and in the charset, whitespace aside, each is as likely as the other (`uniform`),
+    or as the square root of its frequency (`sqrt`).
+
+    Texts with characters outside the charset, too short or too long ones, and ones that begin with a combining mark are
+    refused, and drawn again from the same file.
+
+    Attributes:
+        refusals: refused texts by reason.
+        missing: characters outside the charset in refused texts, how often met; at most 10,000 different ones.
+
+    Args:
+        config: the `corpus` section. Its `charset` is not read.
+        charset: the dictionary that labels must keep to, if any.
+        cache_dir: where line indexes are kept (`compile_corpus`).
+
+    Raises:
+        ScriptoriumError: nothing to draw from, a file or pattern that cannot be used, weights that are all zero.
+    """
+
+    def __init__(self, config: Corpus, charset: Charset | None = None, cache_dir: Path | None = None) -> None:
+        self.refusals: Counter[str] = Counter()
+        self.missing: Counter[str] = Counter()
+        self._charset = charset
+        self._unit: Unit = config.unit
+        self._cutting: Unit = "grapheme" if config.unit == "codepoint" else config.unit
+        self._least, self._most = max(1, config.length[0]), config.length[1]
+        if self._most < 1:
+            raise ScriptoriumError(f"corpus.length: {list(config.length)} leaves no unit; give at least [1, 1]")
+        self._words = (max(1, config.words[0]), max(1, config.words[1]))
+        self._join, self._cut_share = config.join, config.cut
+        self._window = max(2048, 16 * self._most)
+
+        case = config.case
+        self._cases = _sums([case.as_is, case.lower, case.upper, case.title], "corpus.case")
+        self._cased = case.lower + case.upper + case.title > 0
+
+        self._files = [
+            _File(compile_corpus(file.path, cache_dir), str(file.path), file.piece or config.piece, file.weight)
+            for file in config.files
+        ]
+        self._file_sums = _sums([file.weight for file in self._files], "corpus.files") if config.files else []
+        self._templates: list[tuple[Template, str]] = []
+        self._template_share = config.template_share if config.templates else 0.0
+        if self._template_share:
+            self._templates = [
+                (Template(template.pattern, config.digits), f"template {template.pattern}")
+                for template in config.templates
+            ]
+            self._template_sums = _sums([template.weight for template in config.templates], "corpus.templates")
+        if not config.files:
+            if not self._template_share:
+                raise ScriptoriumError("corpus.files: nothing to draw from; name a text file (--corpus FILE)")
+            self._template_share = 1.0
+        self._targets: list[str] = []
+        if config.balance != "none" and config.files:
+            self._balance(0.5 if config.balance == "sqrt" else 0.0)
+
+    def _balance(self, power: float) -> None:
+        allowed = set("".join(self._charset.index)) if self._charset is not None else None
+        frequencies: dict[str, float] = {}
+        parts: dict[str, list[float]] = {}
+        for number, file in enumerate(self._files):
+            if not file.weight:
+                continue
+            counts = {
+                character: count
+                for character, count in file.lines.characters.items()
+                if not character.isspace() and (allowed is None or character in allowed)
+            }
+            total = sum(counts.values())
+            for character, count in counts.items():
+                frequencies[character] = frequencies.get(character, 0.0) + file.weight * count / total
+                parts.setdefault(character, [0.0] * len(self._files))[number] = file.weight * (count / total)
+        if not frequencies:
+            raise ScriptoriumError(
+                f"{', '.join(file.name for file in self._files)}: no character of the charset occurs in it; "
+                "take a charset or a corpus that go together"
+            )
+        self._targets = sorted(frequencies)
+        self._target_sums = list(accumulate(frequencies[target] ** power for target in self._targets))
+        self._target_files = {target: list(accumulate(parts[target])) for target in self._targets}
+
+    def draw(self, rng: np.random.Generator) -> Drawn:
+        """One text; which one depends on the state of `rng` alone.
+
+        Raises:
+            ScriptoriumError: `MAX_REFUSALS` texts in a row were refused; or a corpus file has changed.
+        """
+        random = rng.random
+        if self._template_share and random() < self._template_share:
+            templates, sums = self._templates, self._template_sums
+            template, name = templates[_pick(sums, random)]
+            return self._persist(lambda _: self._from_template(template, name, rng), name)
+        if self._targets:
+            return self._draw_balanced(random)
+        files = self._files
+        file = files[0] if len(files) == 1 else files[_pick(self._file_sums, random)]
+        return self._persist(lambda _: self._from_file(file, "", random), file.name)
+
+    def _draw_balanced(self, random: _Random) -> Drawn:
+        target, file = "", self._files[0]
+
+        def attempt(number: int) -> Drawn | str:
+            nonlocal target, file
+            if number % _TRIES_PER_TARGET == 0:
+                target = self._targets[_pick(self._target_sums, random)]
+                if len(self._files) > 1:
+                    file = self._files[_pick(self._target_files[target], random)]
+            return self._from_file(file, target, random)
+
+        return self._persist(attempt, ", ".join(file.name for file in self._files))
+
+    def _persist(self, attempt: Callable[[int], Drawn | str], name: str) -> Drawn:
+        drawn = attempt(0)
+        if isinstance(drawn, Drawn):
+            return drawn
+        reasons = Counter([drawn])
+        for number in range(1, MAX_REFUSALS):
+            drawn = attempt(number)
+            if isinstance(drawn, Drawn):
+                self.refusals.update(reasons)
+                return drawn
+            reasons[drawn] += 1
+        self.refusals.update(reasons)
+        told = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
+        remedy = f"look at corpus.length [{self._least}, {self._most}] and at the text"
+        if reasons[OUTSIDE]:
+            worst = " ".join(f"{c!r} U+{ord(c[0]):04X}" for c, _ in self.missing.most_common(10))
+            remedy = f"most often missing from the charset: {worst}; add them to it or take another text"
+        raise ScriptoriumError(f"{name}: {MAX_REFUSALS} texts in a row were refused ({told}); {remedy}")
+
+    def _from_template(self, template: Template, name: str, rng: np.random.Generator) -> Drawn | str:
+        text = clean(template.draw(rng))
+        return self._checked(text, split_units(text, self._unit), name)
+
+    def _from_file(self, file: _File, target: str, random: _Random) -> Drawn | str:
+        """A text with `target` in it (any text for ""), or why there is none."""
+        text = self._piece(file, target, random)
+        if self._join and random() < self._join:
+            text = clean(text.rstrip() + self._piece(file, "", random).lstrip())
+        if target not in text:
+            return LOST
+        units = split_units(text, self._unit)
+        count = len(units)
+        most = 0
+        if count > self._most:
+            most = self._most
+        elif self._cut_share and random() < self._cut_share and count > self._least:
+            most = count - 1
+        if most:
+            length = self._least + int(random() * (most - self._least + 1))
+            text = self._part(units, length, target, random)
+            if target not in text:
+                return LOST
+            units = split_units(text, self._unit)
+        if self._cased:
+            case = _CASES[_pick(self._cases, random)]
+            if case is not str and text.lower() != text.upper():
+                variant = clean(case(text))
+                drawn = self._checked(variant, split_units(variant, self._unit), file.name, False)
+                if isinstance(drawn, Drawn):
+                    return drawn
+        return self._checked(text, units, file.name)
+
+    def _checked(self, text: str, units: list[str], name: str, count_missing: bool = True) -> Drawn | str:
+        if self._charset is not None:
+            try:
+                units = self._charset.split(text)
+            except UnknownUnit as error:
+                if count_missing:
+                    for character in error.missing:
+                        if character in self.missing or len(self.missing) < _MAX_MISSING:
+                            self.missing[character] += 1
+                return OUTSIDE
+        if len(units) < self._least:
+            return SHORT
+        if len(units) > self._most:
+            return LONG
+        if _attaches[text[0]]:
+            return DEFECTIVE
+        return Drawn(text, units, name)
+
+    def _piece(self, file: _File, target: str, random: _Random) -> str:
+        """A piece of the file, not cut yet; "" if what was met cannot be one."""
+        index = file.lines
+        line = self._line_with(index, target, random) if target else index[int(random() * len(index))]
+        if len(line) > self._window:
+            line = self._stretch(line, target, random)
+        if file.piece == "line":
+            return line
+        if file.piece == "words":
+            return self._run(line, target, random)
+        words = line.split()
+        if target:
+            words = [word for word in words if target in word]
+        if len(words) == 1:
+            return words[0]
+        return words[int(random() * len(words))] if words else ""
+
+    def _line_with(self, index: CorpusIndex, target: str, random: _Random) -> str:
+        count = len(index)
+        if index.characters[target] * _RANDOM_LINES >= count:
+            for _ in range(_RANDOM_LINES):
+                line = index[int(random() * count)]
+                if target in line:
+                    return line
+        noted = index.postings(target)
+        return index[noted[int(random() * len(noted))]]
+
+    def _stretch(self, line: str, target: str, random: _Random) -> str:
+        """A part of a long line around the target, from word to word, or from unit to unit where words are long."""
+        size = self._window
+        if target:
+            place = _one([at for at, character in enumerate(line) if character == target], random)
+            start = place - size // 4 - int(random() * (size // 2))
+        else:
+            start = int(random() * (len(line) - size + 1))
+        start = min(max(start, 0), len(line) - size)
+        text = line[start : start + size]
+        if start + size < len(line):
+            spaces = [found.start() for found in _space.finditer(text, size - size // 8)]
+            text = text[: spaces[-1]] if spaces else "".join(split_units(text, self._cutting)[:-1])
+        if start:
+            first = _space.search(text, 0, size // 8)
+            if first:
+                return text[first.end() :]
+            # What begins in the middle may take two units, or a row of flags, until its boundaries are true ones.
+            units = split_units(text, self._cutting)[2:]
+            return "".join(units[next((i for i, unit in enumerate(units) if not _flag.match(unit)), len(units)) :])
+        return text
+
+    def _run(self, line: str, target: str, random: _Random) -> str:
+        """Neighbouring words of a line."""
+        spans = [found.span() for found in _word.finditer(line)]
+        if not spans:
+            return ""
+        count = min(len(spans), self._words[0] + int(random() * (self._words[1] - self._words[0] + 1)))
+        low, high, wanted = 0, len(spans) - count, -1
+        if target:
+            holding = [i for i, (start, end) in enumerate(spans) if target in line[start:end]]
+            if not holding:
+                return ""
+            wanted = _one(holding, random)
+            low, high = max(low, wanted - count + 1), min(high, wanted)
+        first = low + int(random() * (high - low + 1))
+        last = first + count - 1
+        grown = False
+        while True:
+            text = line[spans[first][0] : spans[last][1]]
+            units = len(split_units(text, self._unit))
+            if units > self._most and last > first and not grown:
+                if last == wanted:
+                    first += 1
+                else:
+                    last -= 1
+            elif units < self._least and last - first + 1 < len(spans):
+                grown = True  # dropping words again would go on for ever
+                if last + 1 < len(spans):
+                    last += 1
+                else:
+                    first -= 1
+            else:
+                return text
+
+    def _part(self, units: list[str], length: int, target: str, random: _Random) -> str:
+        """A part of about `length` units (less where whitespace or a code point inside a grapheme ends it)."""
+        count = len(units)
+        low, high = 0, count - length
+        if target:
+            wanted = _one([i for i, unit in enumerate(units) if target in unit], random)
+            low, high = max(low, wanted - length + 1), min(high, wanted)
+        start = low + int(random() * (high - low + 1))
+        end = start + length
+        if self._unit == "codepoint":
+            bounds = [0, *accumulate(map(len, split_units("".join(units), "grapheme")))]
+            start = next(bound for bound in bounds if bound >= start)
+            end = next(bound for bound in reversed(bounds) if bound <= end)
+        if start:
+            while start < end and units[start][0].isspace():
+                start += 1
+        if end < count:
+            while end > start and units[end - 1][-1].isspace():
+                end -= 1
+        return "".join(units[start:end])
+
+    def characters(self) -> dict[str, int]:
+        """How often each character occurs in the corpus files; those of templates only count as 1."""
+        counts: Counter[str] = Counter()
+        for file in self._files:
+            counts.update(file.lines.characters)
+        for template, _ in self._templates:
+            for character in template.characters():
+                counts.setdefault(character, 1)
+        return dict(counts)
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every corpus file, by its path as the recipe gives it."""
+        return {file.name: file.lines.digest for file in self._files}
+
+    def describe(self) -> list[dict[str, Any]]:
+        """What each corpus file holds, for summaries: path, lines, dropped lines by reason."""
+        return [
+            {"path": file.name, "lines": len(file.lines), "dropped": dict(file.lines.dropped)} for file in self._files
+        ]
