@@ -1,0 +1,1 @@
+"""Pixel and geometric augmentation with an explicit random generator."""

@@ -1,0 +1,231 @@
+"""`synth`: labelled text images from a corpus."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from augment.errors import ScriptoriumError
+
+if TYPE_CHECKING:
+    from synth.recipe import Recipe
+
+_SEVERAL = ("--corpus", "--fonts", "--backgrounds", "--override", "-o")
+_FILE = click.Path(path_type=Path)
+
+
+class _Commands(click.Group):
+    """Prints what the user can mend on one line, and exits with 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ScriptoriumError as error:
+            click.echo(f"synth: {error}", err=True)
+            sys.exit(2)
+
+
+class _Several(click.Command):
+    """Options that take several values after one name: `--corpus a.txt b.txt`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        name = ""
+        taken = 0
+        for arg in args:
+            if arg.startswith("-") and arg != "-":
+                name, taken = (arg if arg in _SEVERAL else ""), 0
+                spread.append(arg)
+                continue
+            if name and taken and not (name in ("-o", "--override") and "=" not in arg):
+                spread.append(name)
+            taken += 1
+            spread.append(arg)
+        return super().parse_args(ctx, spread)
+
+
+def _recipe_options(command: Any) -> Any:
+    for option in reversed(
+        (
+            click.option("--corpus", type=_FILE, multiple=True, metavar="FILE…", help="Text files, UTF-8, a text a line."),
+            click.option("--fonts", type=_FILE, multiple=True, metavar="DIR|FILE…", help="Instead of all fonts found."),
+            click.option("--backgrounds", type=_FILE, multiple=True, metavar="DIR…", help="Pictures to write on."),
+            click.option("--height", type=int, metavar="PIXELS", help="Image height (recipe: 32)."),
+            click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary, a unit a line; other texts are dropped."),
+            click.option("--recipe", default="scene", show_default=True, metavar="NAME|FILE", help="The look."),
+            click.option("-o", "--override", multiple=True, metavar="KEY=VALUE…", help="A key of the recipe, as in -o output.polygons=true."),
+            click.option("--seed", type=click.IntRange(0), metavar="S", help="Another stream of samples (recipe: 0)."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _load(
+    corpus: Sequence[Path],
+    fonts: Sequence[Path],
+    backgrounds: Sequence[Path],
+    height: int | None,
+    charset: Path | None,
+    recipe: str,
+    override: Sequence[str],
+    seed: int | None,
+) -> Recipe:
+    from synth.recipe import Recipe, RecipeError
+
+    overrides = list(override)
+    if seed is not None:
+        overrides.append(f"seed={seed}")
+    sections: dict[str, dict[str, Any]] = {}
+    if fonts:
+        sections["fonts"] = {"paths": [str(path) for path in fonts]}
+    if backgrounds:
+        sections["background"] = {"paths": [str(path) for path in backgrounds]}
+    if height is not None:
+        sections["layout"] = {"height": height}
+    if charset is not None:
+        sections["corpus"] = {"charset": str(charset)}
+    loaded = Recipe.load(recipe, corpus=list(corpus), overrides=overrides, **sections)
+    if not loaded.corpus.files and not (loaded.corpus.templates and loaded.corpus.template_share == 1):
+        raise RecipeError("no corpus: give --corpus FILE, or corpus.files in the recipe")
+    return loaded
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="scriptorium", prog_name="synth")
+def main() -> None:
+    """Labelled text images from a corpus, in any script."""
+
+
+@main.command(cls=_Several)
+@_recipe_options
+@click.option("--output", type=_FILE, required=True, metavar="DIR", help="The data set, a folder that this command makes.")
+@click.option("--count", type=int, default=10_000, show_default=True, metavar="N", help="Images.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes (default: one per core).")
+@click.option("--resume", is_flag=True, help="Go on where an earlier run was stopped.")
+@click.option("--format", "format_", type=click.Choice(["lmdb", "folder"]), default="lmdb", show_default=True)
+def generate(
+    output: Path, count: int, workers: int | None, resume: bool, format_: str, **recipe_options: Any
+) -> None:
+    """Make a data set of labelled text images.
+
+    \b
+    synth generate --corpus my_language.txt --output data/ --count 100000
+    """
+    from functools import partial
+
+    from synth.engine import generate as run
+    from synth.pipeline import Pipeline
+    from synth.report.summary import closing
+
+    recipe = _load(**recipe_options)
+    pipeline = Pipeline(recipe)
+    head = {"recipe": recipe.to_values(), "inputs": pipeline.inputs()}
+    wanted = workers or _cores()
+    # A worker takes longer to start than a few hundred images take to make.
+    wanted = wanted if workers else max(1, min(wanted, count // 2000))
+    make = partial(Pipeline, recipe) if wanted > 1 else lambda: pipeline
+    summary = run(
+        make,
+        output,
+        count,
+        manifest_head=head,
+        recipe_text=recipe.to_yaml(),
+        shard_size=recipe.output.shard_size,
+        workers=wanted,
+        resume=resume,
+        format=format_,  # type: ignore[arg-type]  # click has checked it
+    )
+    click.echo(closing(summary, pipeline), nl=False)
+
+
+@main.command(cls=_Several)
+@_recipe_options
+@click.option("--output", type=_FILE, default=Path("preview"), show_default=True, metavar="NAME", help="Writes NAME.png and NAME.html.")
+@click.option("--count", type=click.IntRange(1, 2000), default=64, show_default=True, metavar="N", help="Images.")
+def preview(output: Path, count: int, **recipe_options: Any) -> None:
+    """Show what a recipe looks like: a contact sheet and a page with labels, fonts and unit polygons."""
+    from synth.pipeline import Pipeline
+    from synth.report.preview import write_preview
+
+    sheet, page = write_preview(Pipeline(_load(**recipe_options)), count, output)
+    click.echo(f"{count} samples\n  {sheet}   contact sheet\n  {page}   large, with labels, fonts and unit polygons")
+
+
+@main.command()
+@click.argument("data", type=_FILE)
+@click.option("--output", type=_FILE, metavar="FILE", help="Default: report.html in DATA.")
+def report(data: Path, output: Path | None) -> None:
+    """Describe a data set: characters, lengths, widths, fonts, contrast, as an HTML page with plots."""
+    from synth.report.dataset import write_report
+
+    click.echo(write_report(data, output or data / "report.html"), nl=False)
+
+
+@main.command()
+@click.argument("data", type=_FILE)
+@click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary that every label must lie in.")
+def verify(data: Path, charset: Path | None) -> None:
+    """Check every record: decodes, label inside the charset, keys and digests right. Exits with 1 otherwise."""
+    from synth.shards.verify import verify as check
+    from synth.text.charset import Charset
+
+    result = check(data, Charset.from_file(charset) if charset else None, progress=True)
+    click.echo(result.text(), nl=False)
+    if result.problems:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("data", nargs=-1, required=True, type=_FILE)
+@click.option("--output", type=_FILE, required=True, metavar="DIR")
+def merge(data: tuple[Path, ...], output: Path) -> None:
+    """Join data sets into one."""
+    from synth.shards.merge import merge as join
+
+    count = join(list(data), output)
+    click.echo(f"{output}: {count:,} images from {len(data)} data sets\nnext: synth verify {output}")
+
+
+@main.group()
+def recipe() -> None:
+    """Looks: presets and what stands in them."""
+
+
+@recipe.command("list")
+def recipe_list() -> None:
+    """Name the presets."""
+    from synth.recipe import Recipe
+
+    for name in Recipe.presets():
+        click.echo(name)
+
+
+@recipe.command("show")
+@click.argument("name")
+def recipe_show(name: str) -> None:
+    """Print a recipe in full, with comments; a good start for one of your own."""
+    from synth.recipe import Recipe
+
+    click.echo(Recipe.load(name).to_yaml(), nl=False)
+
+
+@main.group()
+def fonts() -> None:
+    """Fonts: what there is, what it covers, and how to get more."""
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    main()

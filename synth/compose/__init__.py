@@ -1,0 +1,1 @@
+"""Ink and background to image: colours, textures, blending, legibility."""

@@ -1,0 +1,282 @@
+"""What the text stands on: procedural surfaces, soft clutter, and pictures of the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from augment.errors import ScriptoriumError
+from synth.compose.colour import Colour, luminance, random_colour
+from synth.recipe import Background
+
+Image = NDArray[np.uint8]
+
+_HEIGHT, _WIDTH = 384, 1024
+_PER_KIND = 12
+_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+_MAX_PIXELS = 50_000_000
+_MIN_SIDE = 16
+
+
+def _octaves(rng: np.random.Generator, cells: Sequence[int], fall: float = 0.6) -> NDArray[np.float32]:
+    """Smooth noise of several cell sizes in pixels, mean 0, standard deviation 1."""
+    total = np.zeros((_HEIGHT, _WIDTH), np.float32)
+    weight = 1.0
+    for cell in cells:
+        coarse = rng.standard_normal((_HEIGHT // cell + 2, _WIDTH // cell + 2), np.float32)
+        total += weight * cv2.resize(coarse, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC)
+        weight *= fall
+    total -= total.mean()
+    return np.asarray(total / max(float(total.std()), 1e-6), np.float32)
+
+
+def _paper(rng: np.random.Generator) -> NDArray[np.float32]:
+    fibres = rng.standard_normal((_HEIGHT, _WIDTH), np.float32)
+    fibres = cv2.GaussianBlur(fibres, (0, 0), sigmaX=1.6, sigmaY=0.6)
+    return np.asarray(0.6 * fibres / fibres.std() + 0.8 * _octaves(rng, (96, 24, 6)), np.float32)
+
+
+def _grain(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Wood: rings seen along the grain."""
+    y = np.linspace(0, 1, _HEIGHT, dtype=np.float32)[:, None] * rng.uniform(8, 30)
+    bend = cv2.resize(rng.standard_normal((5, 6), np.float32), (_WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC)
+    rings = np.sin(2 * np.pi * (y + bend * rng.uniform(0.4, 1.6)))
+    streaks = cv2.resize(rng.standard_normal((_HEIGHT, 8), np.float32), (_WIDTH, _HEIGHT))
+    return np.asarray(rings * 0.8 + streaks * 0.6, np.float32)
+
+
+def _cloth(rng: np.random.Generator) -> NDArray[np.float32]:
+    period = rng.uniform(3, 9)
+    x = np.arange(_WIDTH, dtype=np.float32)[None]
+    y = np.arange(_HEIGHT, dtype=np.float32)[:, None]
+    weave = np.sin(2 * np.pi * x / period) * np.sin(2 * np.pi * y / period * rng.uniform(0.8, 1.2))
+    return np.asarray(weave + 0.7 * _octaves(rng, (64, 8, 2), 0.8), np.float32)
+
+
+def _stains(rng: np.random.Generator) -> NDArray[np.float32]:
+    base = _octaves(rng, (128, 48, 16))
+    edge = np.exp(-((base - rng.uniform(0.2, 0.9)) ** 2) / 0.02)
+    return np.asarray(0.5 * (base > 0.5) + 0.8 * base - 1.2 * edge + 0.3 * _octaves(rng, (4, 2)), np.float32)
+
+
+def _gradient(rng: np.random.Generator) -> NDArray[np.float32]:
+    angle = rng.uniform(0, 2 * np.pi)
+    x = np.linspace(-1, 1, _WIDTH, dtype=np.float32)[None]
+    y = np.linspace(-1, 1, _HEIGHT, dtype=np.float32)[:, None]
+    return np.asarray(1.4 * (x * np.cos(angle) + y * np.sin(angle)) + 0.4 * _octaves(rng, (256,)), np.float32)
+
+
+def _wall(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Plaster, stone, rust: noise at all scales."""
+    return _octaves(rng, (96, 32, 12, 4, 2), float(rng.uniform(0.6, 1.0)))
+
+
+_DETAIL: dict[str, Callable[[np.random.Generator], NDArray[np.float32]]] = {
+    "paper": _paper,
+    "gradient": _gradient,
+    "grain": _grain,
+    "cloth": _cloth,
+    "stains": _stains,
+    "wall": _wall,
+}
+
+
+def _clutter(rng: np.random.Generator) -> Image:
+    """Soft photographic clutter: blurred shapes of a few related colours, with edges here and there."""
+    palette = [random_colour(rng, rng.random() * 0.6) for _ in range(5)]
+    image = np.empty((_HEIGHT, _WIDTH, 3), np.uint8)
+    image[:] = np.clip(palette[0], 0, 255)
+    for _ in range(int(rng.integers(40, 110))):
+        colour = tuple(float(c) for c in np.clip(np.array(palette[int(rng.integers(5))]) + rng.normal(0, 18, 3), 0, 255))
+        x, y = int(rng.integers(_WIDTH)), int(rng.integers(_HEIGHT))
+        size = rng.uniform(12, 220)
+        kind = rng.random()
+        if kind < 0.4:
+            axes = (int(size), int(size * rng.uniform(0.2, 1)) + 1)
+            cv2.ellipse(image, (x, y), axes, rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
+        elif kind < 0.8:
+            corners = np.array([x, y]) + rng.normal(0, size * 0.6, (int(rng.integers(3, 6)), 2))
+            cv2.fillConvexPoly(image, cv2.convexHull(corners.astype(np.int32)), colour, cv2.LINE_AA)
+        else:
+            end = (int(x + rng.normal(0, 300)), int(y + rng.normal(0, 200)))
+            cv2.line(image, (x, y), end, colour, int(rng.integers(1, 14)), cv2.LINE_AA)
+        if rng.random() < 0.06:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 6))
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.8, 3.5))
+    light = 1 + 0.18 * _octaves(rng, (256, 64)) + 0.03 * _octaves(rng, (4, 2))
+    return np.asarray(np.clip(image * light[:, :, None], 0, 255), np.uint8)
+
+
+class Backgrounds:
+    """Surfaces of a recipe; each texture is a function of its kind and number alone and drawn when first used.
+
+    Args:
+        config: the recipe's `background` section.
+        max_bytes: what decoded pictures and textures may hold.
+
+    Raises:
+        ScriptoriumError: a folder or file that is missing, or a folder without a single usable picture.
+    """
+
+    def __init__(self, config: Background, max_bytes: int = 96 << 20) -> None:
+        self._config = config
+        self._max = max_bytes
+        self._held: OrderedDict[tuple[str, int], Image] = OrderedDict()
+        self._bytes = 0
+        self.rejected: list[tuple[Path, str]] = []
+        self.pictures = self._find(config.paths)
+        kinds = dict(config.kinds)
+        if not self.pictures:
+            kinds.pop("pictures", None)
+        elif "pictures" not in kinds:
+            # Whoever names folders wants to see them.
+            kinds["pictures"] = max(sum(kinds.values()), 1e-9)
+        self._kinds = [kind for kind, weight in kinds.items() if weight > 0] or ["flat"]
+        self._sums = list(accumulate(kinds[kind] for kind in self._kinds)) if kinds else [1.0]
+
+    def _find(self, paths: Sequence[Path]) -> list[Path]:
+        found: list[Path] = []
+        for path in paths:
+            if not path.exists():
+                raise ScriptoriumError(f"background.paths: {path} does not exist")
+            names = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+            usable = 0
+            for name in names:
+                if name.suffix.lower() not in _PICTURE_SUFFIXES:
+                    continue
+                problem = _picture_problem(name)
+                if problem:
+                    self.rejected.append((name, problem))
+                else:
+                    found.append(name)
+                    usable += 1
+            if not usable:
+                why = "; ".join(f"{p.name}: {r}" for p, r in self.rejected[:3])
+                raise ScriptoriumError(
+                    f"background.paths: {path} has no usable picture" + (f" ({why})" if why else " (jpg, png, bmp, tif, webp)")
+                )
+        return found
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every picture by name, for the manifest."""
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in self.pictures}
+
+    def draw(self, height: int, width: int, colour: Colour, rng: np.random.Generator) -> tuple[Image | None, str]:
+        """A background of the given size and its kind; none where it is flat.
+
+        Args:
+            height: pixels.
+            width: pixels.
+            colour: the colour of surfaces that have none of their own.
+            rng: draws kind, place and strength.
+        """
+        kind = self._kinds[bisect_right(self._sums, rng.random() * self._sums[-1], 0, len(self._sums) - 1)]
+        if kind == "flat":
+            return None, kind
+        if kind in ("clutter", "pictures"):
+            count = _PER_KIND if kind == "clutter" else len(self.pictures)
+            return self._window(self._texture(kind, int(rng.random() * count)), height, width, rng), kind
+        detail = self._window(self._texture(kind, int(rng.random() * _PER_KIND)), height, width, rng)
+        low, high = self._config.strength
+        strength = low + (high - low) * rng.random() ** 2
+        # Dark surfaces show less of their texture than bright ones.
+        return tinted(detail, colour, (strength * (0.35 + luminance(colour) / 255))), kind
+
+    def detail(self, height: int, width: int, rng: np.random.Generator) -> Image:
+        """A grey texture around 128 for worn ink and textured fills."""
+        kind = ("wall", "paper", "stains")[int(rng.random() * 3)]
+        return self._window(self._texture(kind, int(rng.random() * _PER_KIND)), height, width, rng)
+
+    def _window(self, texture: Image, height: int, width: int, rng: np.random.Generator) -> Image:
+        rows, columns = texture.shape[:2]
+        zoom = 0.35 + 1.4 * rng.random()
+        h = min(rows, max(2, int(height * zoom)))
+        w = min(columns, max(2, int(width * zoom)))
+        y, x = int(rng.random() * (rows - h + 1)), int(rng.random() * (columns - w + 1))
+        window = texture[y : y + h, x : x + w]
+        if rng.random() < 0.5:
+            window = window[:, ::-1]
+        return cv2.resize(window, (width, height), interpolation=cv2.INTER_LINEAR)
+
+    def _texture(self, kind: str, number: int) -> Image:
+        key = (kind, number)
+        texture = self._held.get(key)
+        if texture is not None:
+            self._held.move_to_end(key)
+            return texture
+        if kind == "pictures":
+            texture = _read_picture(self.pictures[number])
+        else:
+            rng = np.random.default_rng([*kind.encode(), number])
+            if kind == "clutter":
+                texture = _clutter(rng)
+            else:
+                texture = np.asarray(np.clip(128 + 42 * _DETAIL[kind](rng), 0, 255), np.uint8)
+        self._held[key] = texture
+        self._bytes += texture.nbytes
+        while self._bytes > self._max and len(self._held) > 1:
+            self._bytes -= self._held.popitem(last=False)[1].nbytes
+        return texture
+
+
+def tinted(detail: Image, colour: Colour, strength: float) -> Image:
+    """A grey texture around 128 in a colour: height × width in, height × width × 3 out."""
+    values = _RAMP * np.float32(strength)
+    table = values + np.array(colour, np.float32)
+    np.clip(table, 0, 255, out=table)
+    return cv2.LUT(cv2.merge((detail, detail, detail)), table.astype(np.uint8))
+
+
+_RAMP = np.arange(-128, 128, dtype=np.float32)[:, None, None]
+
+
+def _picture_problem(path: Path) -> str | None:
+    from PIL import Image as PillowImage
+    from PIL import UnidentifiedImageError
+
+    try:
+        with PillowImage.open(path) as picture:
+            width, height = picture.size
+            if width * height > _MAX_PIXELS:
+                return f"too large ({width}×{height} pixels; at most {_MAX_PIXELS:,} in all)"
+            if min(width, height) < _MIN_SIDE:
+                return f"too small ({width}×{height} pixels)"
+            picture.load()
+    except (OSError, UnidentifiedImageError, PillowImage.DecompressionBombError, SyntaxError, ValueError) as error:
+        return f"cannot be read ({type(error).__name__})"
+    return None
+
+
+def _read_picture(path: Path) -> Image:
+    """The picture as BGR, at most 1600 pixels on its longer side; grey, CMYK, alpha and 16-bit ones converted."""
+    from PIL import Image as PillowImage
+    from PIL import ImageOps
+
+    with PillowImage.open(path) as picture:
+        picture.draft("RGB", (1600, 1600))
+        turned = ImageOps.exif_transpose(picture)
+        if turned.mode.startswith(("I", "F")):
+            values = np.asarray(turned, np.float32)
+            low, high = float(values.min()), float(values.max())
+            top = 65535.0 if turned.mode.startswith("I;16") or high > 255 else max(high, 255.0)
+            grey = np.clip((values - min(low, 0.0)) * (255 / top), 0, 255).astype(np.uint8)
+            turned = PillowImage.fromarray(grey)
+        if "A" in turned.getbands() or "transparency" in turned.info:
+            turned = turned.convert("RGBA")
+            white = PillowImage.new("RGBA", turned.size, (255, 255, 255, 255))
+            turned = PillowImage.alpha_composite(white, turned)
+        image = cv2.cvtColor(np.asarray(turned.convert("RGB")), cv2.COLOR_RGB2BGR)
+    longest = max(image.shape[:2])
+    if longest > 1600:
+        k = 1600 / longest
+        size = (max(1, round(image.shape[1] * k)), max(1, round(image.shape[0] * k)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return image

@@ -1,0 +1,519 @@
+"""Ink and surroundings to a picture: strokes and effects, one warp, surface, colours, blending."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from augment import geometry
+from synth.compose.background import Backgrounds, tinted
+from synth.compose.colour import Colour, contrasting_luminance, luminance, random_colour, with_luminance
+from synth.recipe import Recipe
+from synth.render.line import Ink
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.uint8]
+
+KEPT_INK = 0.6  # a unit with less of its ink in the frame leaves the label
+_PARTLY = 0.4  # what may at most be seen of a neighbouring letter or line
+_SLOPE = 1.1  # a turned line rises by at most this many times its own height
+
+
+class Refused(Exception):
+    """An attempt that gave no usable sample; `reason` is counted."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(slots=True)
+class Neighbours:
+    """Ink that belongs to other lines or words and is seen in part."""
+
+    above: Mask | None = None
+    below: Mask | None = None
+    before: Mask | None = None
+    after: Mask | None = None
+    letter: int = 8  # width in pixels of a letter of `before` and `after`
+
+
+@dataclass(slots=True)
+class Composed:
+    """A picture before degradation.
+
+    Attributes:
+        image: height × width × 3.
+        coverage: height × width: how the letters were drawn, without stroke changes or wear.
+        hollow: height × width or None: the ring of letters that are drawn by their outline only.
+        polygons: units × 4 × 2.
+        inside: share of each unit's ink that lies in the frame; None where all of it does.
+        background: kind of the surface.
+    """
+
+    image: Image
+    coverage: Mask
+    hollow: Mask | None
+    polygons: NDArray[np.float32]
+    inside: NDArray[np.float64] | None
+    background: str
+
+
+class Composer:
+    """The composing stages of a recipe; built once per worker."""
+
+    def __init__(self, recipe: Recipe, backgrounds: Backgrounds) -> None:
+        self._recipe = recipe
+        self._backgrounds = backgrounds
+
+    def plain(self, ink: Ink, height: int) -> Composed:
+        """Black on white, straight, whole: what every recipe falls back on."""
+        warp, width, polygons = self._frame(
+            ink, geometry.Warp(), height, (0.12 * height, 0.12 * height, 0.12 * height, 0.12 * height)
+        )
+        coverage = _warped(ink.mask, warp, width, height)
+        image = cv2.cvtColor(cv2.bitwise_not(coverage), cv2.COLOR_GRAY2BGR)
+        return Composed(image, coverage, None, polygons, None, "flat")
+
+    def compose(self, ink: Ink, neighbours: Neighbours | None, rng: np.random.Generator) -> Composed:
+        """One picture of `ink`.
+
+        Raises:
+            Refused: too wide for `layout.max_ratio`.
+        """
+        layout = self._recipe.layout
+        height = layout.height
+        margins = self._margins(rng)
+        shape = self._shape(ink, rng)
+        warp, width, polygons = self._frame(ink, shape, height, margins)
+        scale = (height - margins[1] - margins[3]) / max(ink.mask.shape[0], 1)
+        strokes, hollow = self._strokes(ink, rng)
+        pad = (strokes.shape[0] - ink.mask.shape[0]) // 2
+        extras = self._extras(ink, neighbours, scale, margins, rng)
+        ground = self._ground(height, width, rng)
+        coverage = _warped(ink.mask, warp, width, height)
+        if strokes is ink.mask:
+            alpha = coverage
+        else:
+            alpha = _warped(strokes, geometry.translation(-pad, -pad).then(warp), width, height)
+        ring = None
+        if hollow is not None:
+            ring = _warped(hollow, geometry.translation(-pad, -pad).then(warp), width, height)
+        if extras is not None:
+            canvas, left, top = extras
+            around = _warped(canvas, geometry.translation(-left, -top).then(warp), width, height)
+        else:
+            around = None
+        image, hollowed = self._paint(ground, alpha, ring, around, scale * ink.ppem, rng)
+        # The frame is laid around the polygons, so that only negative margins leave any of them outside.
+        inside = self._inside(ink, polygons, warp, width, height) if min(margins) < 0 else None
+        return Composed(image, coverage, ring if hollowed else None, polygons, inside, ground.kind)
+
+    # -- shape ------------------------------------------------------------------------------------------------
+
+    def _margins(self, rng: np.random.Generator) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom in pixels; small ones are more frequent, as in cropped words."""
+        layout = self._recipe.layout
+        height = layout.height
+        (x0, x1), (y0, y1) = layout.margin_x, layout.margin_y
+        a, b, c, d = rng.random(4).tolist()
+        return (
+            height * (x0 + (x1 - x0) * a * a),
+            height * (y0 + (y1 - y0) * b),
+            height * (x0 + (x1 - x0) * c * c),
+            height * (y0 + (y1 - y0) * d),
+        )
+
+    def _shape(self, ink: Ink, rng: np.random.Generator) -> geometry.Warp:
+        """The random warp of the line in its own coordinates, without the final fit."""
+        config = self._recipe.geometry
+        height, width = ink.mask.shape
+        middle = (width / 2, height / 2)
+        warp = geometry.Warp()
+        draw = rng.random
+        stretched = 1.0
+        if config.stretch.p and draw() < config.stretch.p:
+            low, high = config.stretch.factor
+            stretched = low * (high / low) ** draw()
+            warp = warp.then(geometry.scaling(stretched, 1.0))
+            middle = (middle[0] * stretched, middle[1])
+        reach = width * stretched
+        if config.curve.p and draw() < config.curve.p:
+            low, high = config.curve.bend
+            rise = (low + (high - low) * draw()) * height
+            # The arc's sagitta over half the line's length gives the radius; an arc of more than half a circle
+            # would turn letters upside down.
+            radius = max((reach * reach / 4 + rise * rise) / (2 * rise), reach / math.pi * 1.3, 1.2 * height)
+            warp = warp.then(geometry.arc(middle[0], middle[1], radius if draw() < 0.6 else -radius))
+        if config.wave.p and draw() < config.wave.p:
+            low, high = config.wave.amplitude
+            length = max(reach, 2.0 * height) * (0.7 + 1.3 * draw())
+            warp = warp.then(
+                geometry.wave((low + (high - low) * draw()) * height, length, 2 * math.pi * draw())
+            )
+        if config.elastic.p and draw() < config.elastic.p:
+            low, high = config.elastic.strength
+            warp = warp.then(geometry.elastic(rng, reach, height, (low + (high - low) * draw()) * height, height * 0.6))
+        if config.shear.p and draw() < config.shear.p:
+            low, high = config.shear.slant
+            warp = warp.then(geometry.shear(-(low + (high - low) * draw()), 0.0, middle))
+        if config.rotation.p and draw() < config.rotation.p:
+            low, high = config.rotation.degrees
+            angle = math.radians(low + (high - low) * draw())
+            most = math.atan2(_SLOPE * height, reach)
+            warp = warp.then(geometry.rotation(max(-most, min(most, angle)), middle))
+        if config.perspective.p and draw() < config.perspective.p:
+            low, high = config.perspective.strength
+            strength = (low + (high - low) * draw()) * height
+            x0, y0 = middle[0] - reach / 2, middle[1] - height / 2
+            x1, y1 = x0 + reach, y0 + height
+            shifts = (rng.random((4, 2)) - 0.5) * (2 * strength, 1.4 * strength)
+            corners = np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
+            warp = warp.then(geometry.quad(corners, corners + shifts))
+        return warp
+
+    def _frame(
+        self, ink: Ink, shape: geometry.Warp, height: int, margins: tuple[float, float, float, float]
+    ) -> tuple[geometry.Warp, int, NDArray[np.float32]]:
+        """The warp onto the picture, the picture's width, and the unit polygons in it."""
+        boxes = ink.boxes
+        corners = boxes[:, _CORNERS].reshape(-1, 4, 2)
+        moved = shape.forward(corners) if shape.steps else corners
+        inked = moved[~ink.blank] if ink.blank.any() else moved
+        flat = inked.reshape(-1, 2)
+        (left, top), (right, bottom) = flat.min(0).tolist(), flat.max(0).tolist()
+        scale = (height - margins[1] - margins[3]) / max(bottom - top, 1e-3)
+        width = math.ceil((right - left) * scale + margins[0] + margins[2])
+        if width > self._recipe.layout.max_ratio * height:
+            raise Refused("too wide")
+        width = max(width, 4)
+        x, y = margins[0] - left * scale, margins[1] - top * scale
+        fit = geometry.Projective(((scale, 0.0, x), (0.0, scale, y), (0.0, 0.0, 1.0)))
+        polygons = moved * np.float32(scale)
+        polygons[..., 0] += np.float32(x)
+        polygons[..., 1] += np.float32(y)
+        return (shape.then(fit) if shape.steps else geometry.Warp(fit)), width, polygons
+
+    def _inside(
+        self, ink: Ink, polygons: NDArray[np.float32], warp: geometry.Warp, width: int, height: int
+    ) -> NDArray[np.float64]:
+        share = np.ones(len(polygons))
+        outside = (
+            (polygons[..., 0].min(1) < 0)
+            | (polygons[..., 1].min(1) < 0)
+            | (polygons[..., 0].max(1) > width)
+            | (polygons[..., 1].max(1) > height)
+        )
+        for unit in np.flatnonzero(outside):
+            x0, y0, x1, y1 = ink.boxes[unit]
+            if ink.blank[unit]:
+                x0, x1 = max(x0, 0.0), max(x1, 1.0)
+                spot = warp.forward(np.array(((x0 + x1) / 2, (y0 + y1) / 2)))
+                share[unit] = float(0 <= spot[0] <= width and 0 <= spot[1] <= height)
+                continue
+            c0, r0 = math.floor(x0), math.floor(y0)
+            part = ink.mask[r0 : math.ceil(y1), c0 : math.ceil(x1)]
+            rows, columns = np.nonzero(part)
+            if not len(rows):
+                continue
+            weight = part[rows, columns].astype(np.float64)
+            spots = warp.forward(np.stack((columns + (c0 + 0.5), rows + (r0 + 0.5)), axis=1))
+            seen = (spots[:, 0] >= 0) & (spots[:, 0] <= width) & (spots[:, 1] >= 0) & (spots[:, 1] <= height)
+            share[unit] = float(weight[seen].sum() / weight.sum())
+        return share
+
+    # -- strokes ----------------------------------------------------------------------------------------------
+
+    def _strokes(self, ink: Ink, rng: np.random.Generator) -> tuple[Mask, Mask | None]:
+        """The ink with its weight changed and, for outlined letters, the ring around them; both padded alike."""
+        config = self._recipe.ink
+        growth = 0.0
+        if config.weight_share and rng.random() < config.weight_share:
+            low, high = config.weight
+            growth = (low + (high - low) * rng.random()) * ink.ppem
+        ring = 0.0
+        if config.outline.p and rng.random() < config.outline.p:
+            low, high = config.outline.width
+            ring = max((low + (high - low) * rng.random()) * ink.ppem, 0.7)
+        if not growth and not ring:
+            return ink.mask, None
+        pad = math.ceil(max(growth, 0.0) + ring) + 1
+        mask = cv2.copyMakeBorder(ink.mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
+        if growth:
+            mask = _grown(mask, growth)
+        if not ring:
+            return mask, None
+        return mask, cv2.subtract(_grown(mask, ring), mask)
+
+    def _extras(
+        self,
+        ink: Ink,
+        neighbours: Neighbours | None,
+        scale: float,
+        margins: tuple[float, float, float, float],
+        rng: np.random.Generator,
+    ) -> tuple[Mask, int, int] | None:
+        """Neighbouring ink, rules and underlines on a canvas of their own, and where the line's origin lies on it."""
+        config = self._recipe
+        underline = bool(config.ink.underline) and rng.random() < config.ink.underline
+        rule = bool(config.surroundings.rule) and rng.random() < config.surroundings.rule
+        if neighbours is None and not underline and not rule:
+            return None
+        height, width = ink.mask.shape
+        pad = ink.ppem
+        canvas = np.zeros((height + 2 * pad, width + 2 * pad), np.uint8)
+        reach = [max(m / max(scale, 1e-3), 0.0) for m in margins]
+        if neighbours is not None:
+            for mask, up in ((neighbours.above, True), (neighbours.below, False)):
+                if mask is None:
+                    continue
+                room = reach[1] if up else reach[3]
+                gap = max(ink.ppem * (0.04 + 0.2 * rng.random()), room - _PARTLY * mask.shape[0])
+                x = int((rng.random() - 0.5) * 0.8 * width)
+                y = int(pad - gap - mask.shape[0]) if up else int(pad + height + gap + 1)
+                _stamp(canvas, mask, pad + x, y)
+            for mask, before in ((neighbours.before, True), (neighbours.after, False)):
+                if mask is None:
+                    continue
+                room = reach[0] if before else reach[2]
+                gap = max(ink.ppem * (0.14 + 0.2 * rng.random()), room - _PARTLY * neighbours.letter)
+                x = int(pad - gap - mask.shape[1]) if before else int(pad + width + gap + 1)
+                _stamp(canvas, mask, x, pad + height - mask.shape[0])
+        thick = max(1, round(ink.ppem * (0.03 + 0.05 * rng.random())))
+        if underline:
+            y = pad + min(int(ink.baseline + ink.ppem * (0.08 + 0.1 * rng.random())), height + 2)
+            canvas[y : y + thick, pad : pad + width] = 255
+        if rule:
+            side = rng.random()
+            if side < 0.75:
+                away = int(ink.ppem * (0.06 + 0.25 * rng.random()))
+                y = pad + height + away if side < 0.5 else pad - away - thick
+                canvas[max(y, 0) : max(y + thick, 0)] = 255
+            else:
+                away = int(ink.ppem * (0.12 + 0.2 * rng.random()))
+                x = pad - away - thick if side < 0.875 else pad + width + away
+                canvas[:, max(x, 0) : max(x + thick, 0)] = 255
+        return canvas, pad, pad
+
+    # -- paint ------------------------------------------------------------------------------------------------
+
+    def _ground(self, height: int, width: int, rng: np.random.Generator) -> _Ground:
+        config = self._recipe.colour
+        low, high = config.luminance
+        target = low + (high - low) * rng.random()
+        colour = (target, target, target)
+        if config.coloured and rng.random() < config.coloured:
+            s0, s1 = config.saturation
+            colour = with_luminance(random_colour(rng, s0 + (s1 - s0) * rng.random()), target)
+        image, kind = self._backgrounds.draw(height, width, colour, rng)
+        return _Ground(height, width, colour, image, kind)
+
+    def _ink_colour(self, ground: _Ground, rng: np.random.Generator) -> Colour:
+        config = self._recipe.colour
+        target = contrasting_luminance(ground.luminance, *config.contrast, config.darker, rng)
+        if ground.own and config.from_background and rng.random() < config.from_background:
+            y, x = int(rng.random() * ground.height), int(rng.random() * ground.width)
+            b, g, r = ground.image()[y, x].tolist()
+            return with_luminance((b, g, r), target)
+        if config.ink_coloured and rng.random() < config.ink_coloured:
+            s0, s1 = config.saturation
+            return with_luminance(random_colour(rng, s0 + (s1 - s0) * rng.random()), target)
+        return (target, target, target)
+
+    def _paint(
+        self,
+        ground: _Ground,
+        alpha: Mask,
+        ring: Mask | None,
+        around: Mask | None,
+        em: float,
+        rng: np.random.Generator,
+    ) -> tuple[Image, bool]:
+        """The coloured picture, and whether its letters are drawn by their outline only."""
+        config = self._recipe.ink
+        colour = self._ink_colour(ground, rng)
+        tone = luminance(colour)
+        draw = rng.random
+        hollowed = False
+        height, width = alpha.shape
+        if config.shadow.p and draw() < config.shadow.p:
+            low, high = config.shadow.offset
+            away = (low + (high - low) * draw()) * em
+            angle = 2 * math.pi * draw()
+            b0, b1 = config.shadow.blur
+            caster = alpha if ring is None else cv2.max(alpha, ring)
+            cast = _shifted(caster, away * math.cos(angle), away * math.sin(angle))
+            sigma = (b0 + (b1 - b0) * draw()) * em
+            if sigma > 0.3:
+                cast = cv2.GaussianBlur(cast, (0, 0), sigma)
+            s0, s1 = config.shadow.strength
+            # Light ink casts dark shadows; now and then a dark one has a light halo.
+            dark = tone > 110 or draw() < 0.6
+            ground.lay(_BLACK if dark else _WHITE, cast, s0 + (s1 - s0) * draw())
+        if config.extrusion.p and draw() < config.extrusion.p:
+            low, high = config.extrusion.depth
+            depth = (low + (high - low) * draw()) * em
+            angle = 2 * math.pi * draw()
+            steps = max(1, math.ceil(depth))
+            side = alpha
+            for k in range(1, steps + 1):
+                d = depth * k / steps
+                side = cv2.max(side, _shifted(alpha, d * math.cos(angle), d * math.sin(angle)))
+            share = 0.35 + 0.4 * draw()
+            ground.lay(with_luminance(colour, tone * share + ground.luminance * (1 - share)), side, 1.0)
+        if around is not None:
+            ground.lay(colour, around, 1.0)
+        if ring is not None:
+            hollowed = draw() < config.outline.hollow
+            if hollowed:
+                ground.lay(colour, cv2.subtract(ring, alpha), 1.0)
+            else:
+                edge = contrasting_luminance(tone, 50, 220, 0.5, rng)
+                ground.lay(with_luminance(random_colour(rng, 0.4 * draw()), edge), ring, 1.0)
+        low, high = config.opacity
+        strength = low + (high - low) * draw() if low < 1 else 1.0
+        if not hollowed:
+            if config.worn.p and draw() < config.worn.p:
+                alpha = self._worn(alpha, rng)
+            if config.textured.p and draw() < config.textured.p:
+                ground.lay_image(self._fill(height, width, colour, rng), alpha, strength)
+            elif config.multiply and tone < ground.luminance and draw() < config.multiply:
+                ground.print(colour, alpha, strength)
+            else:
+                ground.lay(colour, alpha, strength)
+            if config.emboss and draw() < config.emboss:
+                return _embossed(ground.image(), alpha, 30 + 60 * draw()), hollowed
+        return ground.image(), hollowed
+
+    def _worn(self, alpha: Mask, rng: np.random.Generator) -> Mask:
+        low, high = self._recipe.ink.worn.amount
+        amount = low + (high - low) * rng.random()
+        detail = self._backgrounds.detail(*alpha.shape, rng)
+        # The texture has mean 128 and deviation 42: the quantile of `amount` on a normal curve, roughly.
+        edge = 128 + 42 * 1.8 * (amount - 0.5) * 2
+        soft = 12.0
+        table = np.clip((np.arange(256) - edge) * (255 / (2 * soft)) + 128, 255 * 0.15, 255).astype(np.uint8)
+        return cv2.multiply(alpha, cv2.LUT(detail, table), scale=1 / 255)
+
+    def _fill(self, height: int, width: int, colour: Colour, rng: np.random.Generator) -> Image:
+        low, high = self._recipe.ink.textured.strength
+        strength = low + (high - low) * rng.random()
+        if rng.random() < 0.5:
+            detail = self._backgrounds.detail(height, width, rng)
+        else:
+            ramp = np.linspace(60, 196, height if rng.random() < 0.7 else width).astype(np.uint8)
+            if rng.random() < 0.5:
+                ramp = ramp[::-1]
+            shape = ramp[:, None] if len(ramp) == height else ramp[None]
+            detail = np.ascontiguousarray(np.broadcast_to(shape, (height, width)))
+        return tinted(detail, colour, strength)
+
+
+class _Ground:
+    """What is painted on; a flat surface becomes an image only when something needs one."""
+
+    def __init__(self, height: int, width: int, colour: Colour, image: Image | None, kind: str) -> None:
+        self.height, self.width, self.kind = height, width, kind
+        self.own = kind in ("clutter", "pictures")
+        self._colour = colour
+        self._image = image
+        self.luminance = luminance(colour)
+        if image is not None and self.own:
+            b, g, r, _ = cv2.mean(image)
+            self.luminance = luminance((b, g, r))
+
+    def image(self) -> Image:
+        if self._image is None:
+            flat = [np.full((self.height, self.width), min(max(c, 0.0), 255.0) + 0.5, np.uint8) for c in self._colour]
+            self._image = cv2.merge(flat)
+        return self._image
+
+    def lay(self, colour: Colour, alpha: Mask, strength: float) -> None:
+        """Lay a colour over it."""
+        if self._image is None:
+            under, over = np.array(self._colour, np.float32), np.array(colour, np.float32)
+            table = under + _ALPHA * ((over - under) * np.float32(strength))
+            table += np.float32(0.5)
+            np.clip(table, 0, 255, out=table)
+            self._image = cv2.LUT(cv2.merge((alpha, alpha, alpha)), table.astype(np.uint8))
+            return
+        weight = _weight(alpha, strength)
+        kept = cv2.multiply(self._image, cv2.bitwise_not(weight), scale=1 / 255)
+        tint = (colour[0] / 255, colour[1] / 255, colour[2] / 255, 0.0)
+        self._image = cv2.add(kept, cv2.multiply(weight, tint))
+
+    def lay_image(self, over: Image, alpha: Mask, strength: float) -> None:
+        """Lay a second image over it."""
+        weight = _weight(alpha, strength)
+        kept = cv2.multiply(self.image(), cv2.bitwise_not(weight), scale=1 / 255)
+        self._image = cv2.add(kept, cv2.multiply(over, weight, scale=1 / 255))
+
+    def print(self, colour: Colour, alpha: Mask, strength: float) -> None:
+        """Multiply it by a transparent ink that gives `colour` on a surface like this one's mean."""
+        mean = max(self.luminance, 1.0)
+        tint = (min(colour[0] / mean, 1.0), min(colour[1] / mean, 1.0), min(colour[2] / mean, 1.0), 0.0)
+        self.lay_image(cv2.multiply(self.image(), tint), alpha, strength)
+
+
+_BLACK: Colour = (0.0, 0.0, 0.0)
+_WHITE: Colour = (255.0, 255.0, 255.0)
+_ALPHA = (np.arange(256, dtype=np.float32) / 255)[:, None, None]
+_CORNERS = np.array((0, 1, 2, 1, 2, 3, 0, 3))
+_KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+
+
+def _warped(mask: Mask, warp: geometry.Warp, width: int, height: int) -> Mask:
+    matrix = warp.matrix
+    if matrix is not None:
+        (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+        factor = math.sqrt(abs(a * e - b * d)) / abs(i)
+        if factor < 0.7:
+            # A map has no anti-aliasing of its own: shrink by area first.
+            size = (max(1, round(mask.shape[1] * factor)), max(1, round(mask.shape[0] * factor)))
+            back = geometry.scaling(mask.shape[1] / size[0], mask.shape[0] / size[1])
+            mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+            warp = back.then(warp)
+    return warp.apply(mask, (width, height), 0)
+
+
+def _grown(mask: Mask, amount: float) -> Mask:
+    """Strokes grown on either side by `amount` pixels, fractions included; negative amounts thin them."""
+    step = cv2.dilate if amount > 0 else cv2.erode
+    left = abs(amount)
+    while left > 0:
+        further = step(mask, _KERNEL)
+        mask = further if left >= 1 else cv2.addWeighted(mask, 1 - left, further, left, 0)
+        left -= 1
+    return mask
+
+
+def _shifted(mask: Mask, dx: float, dy: float) -> Mask:
+    matrix = np.array(((1.0, 0.0, dx), (0.0, 1.0, dy)))
+    return cv2.warpAffine(mask, matrix, (mask.shape[1], mask.shape[0]))
+
+
+def _stamp(canvas: Mask, mask: Mask, x: int, y: int) -> None:
+    x0, y0 = max(x, 0), max(y, 0)
+    x1, y1 = min(x + mask.shape[1], canvas.shape[1]), min(y + mask.shape[0], canvas.shape[0])
+    if x0 < x1 and y0 < y1:
+        view = canvas[y0:y1, x0:x1]
+        np.maximum(view, mask[y0 - y : y1 - y, x0 - x : x1 - x], out=view)
+
+
+def _weight(alpha: Mask, strength: float) -> Image:
+    return cv2.merge((alpha, alpha, alpha) if strength >= 1 else [cv2.convertScaleAbs(alpha, alpha=strength)] * 3)
+
+
+def _embossed(image: Image, alpha: Mask, amount: float) -> Image:
+    relief = cv2.filter2D(alpha, cv2.CV_16S, _RELIEF)
+    light = np.clip(relief * np.float32(amount / 255), 0, 255).astype(np.uint8)
+    dark = np.clip(relief * np.float32(-amount / 255), 0, 255).astype(np.uint8)
+    return cv2.subtract(cv2.add(image, cv2.cvtColor(light, cv2.COLOR_GRAY2BGR)), cv2.cvtColor(dark, cv2.COLOR_GRAY2BGR))
+
+
+_RELIEF = np.array(((-1, -1, 0), (-1, 0, 1), (0, 1, 1)), np.float32) * 0.5

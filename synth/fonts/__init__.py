@@ -1,0 +1,1 @@
+"""Which fonts there are, what each covers, and how to get more."""

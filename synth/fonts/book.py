@@ -1,0 +1,185 @@
+"""Which face draws a text: an even choice among those that cover it, with fallback for what the chosen one lacks."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from fontTools import unicodedata as ucd
+
+from augment.errors import ScriptoriumError
+from synth.fonts.face import Face
+from synth.fonts.index import FaceInfo
+from synth.recipe import Fonts
+from synth.render.shape import script_of
+from synth.text.units import split_units
+
+# Scripts that are wrong without the font's own shaping tables, by ISO 15924 code. Hebrew, Thai or Lao marks HarfBuzz
+# can place by itself.
+SHAPED = frozenset(
+    "Arab Syrc Mand Mong Nkoo Phag Adlm Rohg Deva Beng Guru Gujr Orya Taml Telu Knda Mlym Sinh Khmr Mymr Tibt "
+    "Java Bali Sund Lana Cham Talu Tale Cakm Limb Newa Tirh Sylo Modi Gran Brah Kthi Shrd Takr Sidd".split()
+)
+# Any face will do for these: HarfBuzz makes spaces from others, and joiners are never drawn.
+_DRAWN_WITHOUT_INK = frozenset(" \u00a0\u200c\u200d\u2009\u202f\u3000\t")
+
+
+class Uncovered(Exception):
+    """No face draws some of a text's characters; `characters` names them."""
+
+    def __init__(self, characters: str) -> None:
+        super().__init__(characters)
+        self.characters = characters
+
+
+def needed_tags(script: str) -> frozenset[str]:
+    """OpenType script tags of which GSUB or GPOS must have one for `script` to be shaped right; empty: none is needed."""
+    if script not in SHAPED:
+        return frozenset()
+    return frozenset(tag for tag in ucd.ot_tags_from_script(script) if tag != "DFLT")
+
+
+class FontBook:
+    """The faces of a recipe.
+
+    Args:
+        faces: indexed faces.
+        config: the recipe's `fonts` section.
+        max_open: faces kept open at once.
+
+    Choice is even over families first and over the faces of a family second, so that a family of seventy weights counts
+    as much as one of two.
+
+    Raises:
+        ScriptoriumError: there are no faces.
+    """
+
+    def __init__(self, faces: Sequence[FaceInfo], config: Fonts, max_open: int = 160) -> None:
+        if not faces:
+            raise ScriptoriumError("no usable font found: give --fonts DIR or run `synth fonts install SCRIPT`")
+        self.faces = tuple(faces)
+        self._config = config
+        self._open: OrderedDict[tuple[int, int], Face] = OrderedDict()
+        self._max_open = max_open
+        # Sets of faces are bits of an integer: a text is covered by the conjunction over its characters.
+        self._all = (1 << len(self.faces)) - 1
+        self._able: dict[str, int] = {}
+        self._families: dict[int, list[list[int]]] = {}
+
+    def able(self, character: str) -> int:
+        """The faces that draw a character rightly, as bits in the order of `faces`."""
+        bits = self._able.get(character)
+        if bits is None:
+            bits = 0
+            point = ord(character)
+            tags = needed_tags(script_of(character))
+            for number, face in enumerate(self.faces):
+                if face.covers(point) and (not tags or not tags.isdisjoint(face.scripts)):
+                    bits |= 1 << number
+            self._able[character] = bits
+        return bits
+
+    def choose(self, text: str, rng: np.random.Generator) -> list[tuple[Face, int, int]]:
+        """Faces for a text as (face, start, stop), in logical order, covering it.
+
+        Raises:
+            Uncovered: some characters are in no face.
+        """
+        able = self._able
+        bits = self._all
+        for character in text:
+            try:
+                bits &= able[character]
+            except KeyError:
+                bits &= self._all if character in _DRAWN_WITHOUT_INK else self.able(character)
+        if bits:
+            return [(self._pick(bits, rng), 0, len(text))]
+        return self._fall_back(text, rng)
+
+    def _pick(self, bits: int, rng: np.random.Generator) -> Face:
+        families = self._families.get(bits)
+        if families is None:
+            named: dict[str, list[int]] = {}
+            for number in _numbers(bits):
+                named.setdefault(self.faces[number].family, []).append(number)
+            families = self._families[bits] = [named[name] for name in sorted(named)]
+            if len(self._families) > 4096:
+                del self._families[next(iter(self._families))]
+        family = families[int(rng.random() * len(families))]
+        return self._face(family[int(rng.random() * len(family))], rng)
+
+    def _face(self, number: int, rng: np.random.Generator) -> Face:
+        info = self.faces[number]
+        variation = 0
+        if info.axes and self._config.variations:
+            variation = int(rng.random() * (self._config.variations + 1))
+        key = (number, variation)
+        face = self._open.get(key)
+        if face is None:
+            face = self._open[key] = Face(info, _coordinates(info, variation))
+            if len(self._open) > self._max_open:
+                self._open.popitem(last=False)
+        else:
+            self._open.move_to_end(key)
+        return face
+
+    def _fall_back(self, text: str, rng: np.random.Generator) -> list[tuple[Face, int, int]]:
+        clusters = split_units(text, "grapheme")
+        needs: list[int] = []
+        lacking: set[str] = set()
+        for cluster in clusters:
+            bits = self._all
+            for character in cluster:
+                if character not in _DRAWN_WITHOUT_INK:
+                    bits &= self.able(character)
+            needs.append(bits)
+            if not bits:
+                lacking.update(c for c in cluster if c not in _DRAWN_WITHOUT_INK and not self.able(c))
+                lacking.update(() if lacking else cluster)
+        if lacking:
+            raise Uncovered("".join(sorted(lacking)))
+        if not self._config.fallback:
+            raise Uncovered("".join(sorted(set(text) - _DRAWN_WITHOUT_INK)))
+        # The main face draws most of the letters; others fill in, as few as can be.
+        weights = [sum(c.isalpha() for c in cluster) + 0.01 for cluster in clusters]
+        chosen: list[Face] = []
+        which = [-1] * len(clusters)
+        while -1 in which:
+            score: Counter[int] = Counter()
+            for i, bits in enumerate(needs):
+                if which[i] < 0:
+                    for number in _numbers(bits):
+                        score[number] += weights[i]
+            best = max(score.values())
+            face = self._pick(sum(1 << n for n, s in score.items() if s > best - 1e-6), rng)
+            bit = 1 << self.faces.index(face.info)
+            for i, bits in enumerate(needs):
+                if which[i] < 0 and bits & bit:
+                    which[i] = len(chosen)
+            chosen.append(face)
+        runs: list[tuple[Face, int, int]] = []
+        at = 0
+        for cluster, k in zip(clusters, which, strict=True):
+            if runs and runs[-1][0] is chosen[k]:
+                runs[-1] = (chosen[k], runs[-1][1], at + len(cluster))
+            else:
+                runs.append((chosen[k], at, at + len(cluster)))
+            at += len(cluster)
+        return runs
+
+
+def _numbers(bits: int) -> Iterator[int]:
+    while bits:
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low
+
+
+def _coordinates(info: FaceInfo, variation: int) -> dict[str, float] | None:
+    """Design coordinates of the `variation`-th cut of a variable face: 0 is its default, the others are spread at random
+    over its axes, the same for the same font file."""
+    if not variation:
+        return None
+    rng = np.random.default_rng([int(info.digest[:12], 16), info.number, variation])
+    return {a.tag: float(np.round(a.minimum + rng.random() * (a.maximum - a.minimum), 2)) for a in info.axes}

@@ -1,0 +1,108 @@
+"""One font face, opened: shaped by HarfBuzz, rasterised by FreeType."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cached_property
+from pathlib import Path
+
+import freetype
+import freetype.raw as ft
+import numpy as np
+import uharfbuzz as hb
+from numpy.typing import NDArray
+
+from augment.errors import ScriptoriumError
+from synth.fonts.index import FaceInfo, sfnt_path
+
+_LOAD = freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP | freetype.FT_LOAD_NO_AUTOHINT
+PHASES = 4  # sub-pixel positions per pixel and axis
+
+Glyph = tuple[NDArray[np.uint8], int, int]
+"""A glyph's coverage, height × width, and where its top-left pixel lies relative to the pen: (x, y), y downwards."""
+
+
+class Face:
+    """HarfBuzz and FreeType handles of one face at one point of its variation space.
+
+    Args:
+        info: the face as indexed.
+        coordinates: design coordinates by axis tag, for variable fonts.
+
+    Raises:
+        ScriptoriumError: the file changed or vanished since it was indexed.
+    """
+
+    def __init__(self, info: FaceInfo, coordinates: dict[str, float] | None = None) -> None:
+        self.info = info
+        self.coordinates = dict(coordinates or {})
+        path = str(sfnt_path(info))
+        try:
+            self._hb_face = hb.Face(hb.Blob.from_file_path(path), info.number)
+            self._ft = freetype.Face(path, info.number)
+        except (OSError, freetype.FT_Exception, hb.HarfBuzzError) as error:
+            raise ScriptoriumError(f"{info.path}: cannot be opened as a font ({error}); index the fonts again") from error
+        self.hb = hb.Font(self._hb_face)
+        self.upem = int(self._hb_face.upem)
+        if self.coordinates:
+            self.hb.set_variations(self.coordinates)
+            self._ft.set_var_design_coords([self.coordinates.get(a.tag, a.default) for a in info.axes])
+        self._ppem = 0
+        self.dotted_circle = self.hb.get_nominal_glyph(0x25CC) or -1
+        self._slot = self._ft._FT_Face
+        self.name = " ".join(filter(None, (info.family, info.style, _coordinates_name(self.coordinates))))
+
+    def rasterise(self, glyph: int, ppem: int, phase_x: int = 0, phase_y: int = 0) -> Glyph | None:
+        """Coverage of one glyph from its outline, or None when it has no ink.
+
+        Args:
+            glyph: glyph id.
+            ppem: pixels per em.
+            phase_x: shift to the right in quarters of a pixel, 0 to 3.
+            phase_y: shift downwards in quarters of a pixel, 0 to 3.
+        """
+        if ppem != self._ppem:
+            ft.FT_Set_Pixel_Sizes(self._slot, 0, ppem)
+            self._ppem = ppem
+        if ft.FT_Load_Glyph(self._slot, glyph, _LOAD):
+            return None
+        slot = self._slot.contents.glyph
+        contents = slot.contents
+        if contents.format != freetype.FT_GLYPH_FORMAT_OUTLINE or contents.outline.n_points <= 0:
+            return None
+        if phase_x or phase_y:
+            ft.FT_Outline_Translate(ctypes.byref(contents.outline), phase_x * 64 // PHASES, -phase_y * 64 // PHASES)
+        if ft.FT_Render_Glyph(slot, freetype.FT_RENDER_MODE_NORMAL):
+            return None
+        bitmap = contents.bitmap
+        rows, width, pitch = bitmap.rows, bitmap.width, bitmap.pitch
+        if not rows or not width:
+            return None
+        # `bitmap.buffer` of freetype-py copies byte by byte; the pointer costs a twentieth of that.
+        raw = np.frombuffer(ctypes.string_at(bitmap.buffer, rows * pitch), np.uint8)
+        array = raw.reshape(rows, pitch)[:, :width]
+        return array, contents.bitmap_left, -contents.bitmap_top
+
+    @cached_property
+    def carets(self) -> dict[int, list[float]]:
+        """Caret positions of ligature glyphs from GDEF, in font units from the glyph's origin, left to right."""
+        from fontTools.ttLib import TTFont
+
+        with TTFont(Path(sfnt_path(self.info)), fontNumber=self.info.number, lazy=True) as font:
+            if "GDEF" not in font:
+                return {}
+            table = getattr(font["GDEF"].table, "LigCaretList", None)
+            if table is None or table.Coverage is None:
+                return {}
+            order = font.getReverseGlyphMap()
+            found: dict[int, list[float]] = {}
+            for name, entry in zip(table.Coverage.glyphs, table.LigGlyph, strict=False):
+                # Format 2 names a contour point, which only a hinted outline has.
+                positions = sorted(float(c.Coordinate) for c in entry.CaretValue if c.Format in (1, 3))
+                if positions:
+                    found[order[name]] = positions
+            return found
+
+
+def _coordinates_name(coordinates: dict[str, float]) -> str:
+    return ",".join(f"{tag}={value:g}" for tag, value in sorted(coordinates.items()))

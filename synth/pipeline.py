@@ -1,0 +1,343 @@
+"""One sample: a pure function of (recipe, seed, index)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from augment.errors import ScriptoriumError
+from synth.compose.background import Backgrounds
+from synth.compose.composer import KEPT_INK, Composed, Composer, Neighbours, Refused
+from synth.compose.legibility import unit_contrast
+from synth.fonts.book import FontBook, Uncovered
+from synth.fonts.face import Face
+from synth.fonts.index import scan
+from synth.recipe import Recipe
+from synth.render.line import GlyphCache, Ink, NoInk, draw_line
+from synth.render.shape import Undrawable, shape_line
+from synth.sample import Sample
+from synth.shards.record import NO_FONT, Record, pack_polygons
+from synth.text.charset import Charset
+from synth.text.source import Drawn, TextSource
+
+_PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
+_NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
+_LIBRARIES = ("numpy", "opencv-python-headless", "uharfbuzz", "freetype-py", "fonttools", "regex", "unicodedata2")
+
+
+class Streams:
+    """Random generators by (index, attempt): Philox, keyed by the seed, its counter started at (0, 0, attempt, index).
+
+    The generator that `at` returns is the same object each time, wound to its place; that costs a tenth of making one.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._bits = np.random.Philox(key=np.array((seed, 0x53637269), np.uint64))
+        self._state: Any = self._bits.state
+        self._generator = np.random.Generator(self._bits)
+
+    def at(self, index: int, attempt: int) -> np.random.Generator:
+        """The generator of one attempt at one sample."""
+        state = self._state
+        state["state"]["counter"][:] = (0, 0, attempt, index)
+        state["buffer_pos"] = 4
+        state["has_uint32"] = 0
+        self._bits.state = state
+        return self._generator
+
+
+class Pipeline:
+    """The stream of samples that a recipe defines.
+
+    Args:
+        recipe: what to draw.
+
+    `pipeline[i]` is sample `i`; iterating runs from 0 without an end. A pipeline may be pickled; it then opens its
+    files again on the other side.
+
+    Raises:
+        ScriptoriumError: a file that the recipe names is missing or of no use, or there is nothing to draw.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.charset = Charset.from_file(recipe.corpus.charset) if recipe.corpus.charset else None
+        self.source = TextSource(recipe.corpus, self.charset)
+        self._backgrounds = Backgrounds(recipe.background)
+        self._composer = Composer(recipe, self._backgrounds)
+        self._streams = Streams(recipe.seed)
+        self._cache = GlyphCache()
+        self._degrade = recipe.degrade_ops()
+
+    @cached_property
+    def book(self) -> FontBook:
+        """The fonts of the recipe."""
+        excluded = set(self.recipe.fonts.exclude)
+        index = scan(self.recipe.fonts.paths or None)
+        return FontBook([face for face in index.faces if face.family not in excluded], self.recipe.fonts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Pipeline, (self.recipe,)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.sample(index)
+
+    def __iter__(self) -> Iterator[Sample]:
+        index = 0
+        while True:
+            yield self.sample(index)
+            index += 1
+
+    def block(self, start: int, stop: int) -> list[Record]:
+        """The records of a range of indexes."""
+        return [self.record(index) for index in range(start, stop)]
+
+    def record(self, index: int) -> Record:
+        """Sample `index` as it is stored."""
+        sample = self.sample(index)
+        polygons = None
+        if self.recipe.output.polygons:
+            ends: list[int] = []
+            at = 0
+            for unit in sample.units:
+                at += len(unit)
+                ends.append(at)
+            polygons = pack_polygons(sample.polygons, sample.shared, ends)
+        meta = _compact(sample.meta).encode()
+        return Record(index, sample.encoded, sample.text, meta, polygons, sample.refusals, sample.units)
+
+    def sample(self, index: int) -> Sample:
+        """Sample `index`.
+
+        Raises:
+            ScriptoriumError: no text of the corpus can be drawn with the recipe's fonts.
+            IndexError: the index is negative.
+        """
+        if index < 0:
+            raise IndexError("samples are counted from 0")
+        refusals: list[tuple[str, str]] = []
+        attempts = self.recipe.legibility.attempts
+        for attempt in range(attempts + _PLAIN_ATTEMPTS):
+            plain = attempt >= attempts
+            rng = self._streams.at(index, attempt)
+            try:
+                sample = self._attempt(rng, plain)
+            except Refused as refused:
+                refusals.append((refused.reason, refused.detail))
+                continue
+            sample.refusals = refusals
+            return sample
+        lacking = sorted({c for reason, detail in refusals if reason == NO_FONT for c in detail})
+        if lacking:
+            names = " ".join(f"{c} U+{ord(c):04X}" for c in lacking[:20])
+            raise ScriptoriumError(
+                f"no text of the corpus can be drawn: no font has {names}{' …' if len(lacking) > 20 else ''}; "
+                "give --fonts DIR or run `synth fonts install SCRIPT`"
+            )
+        reasons = ", ".join(sorted({reason for reason, _ in refusals}))
+        raise ScriptoriumError(f"sample {index}: {len(refusals)} attempts were refused ({reasons}); loosen the recipe")
+
+    def inputs(self) -> dict[str, Any]:
+        """What bit identity rests on: digests of corpora, charset, fonts and backgrounds, and library versions."""
+        import hashlib
+
+        charset = self.recipe.corpus.charset
+        return {
+            "corpora": {str(path): digest for path, digest in self.source.digests().items()},
+            "charset": hashlib.sha256(charset.read_bytes()).hexdigest() if charset else None,
+            "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
+            "backgrounds": self._backgrounds.digests(),
+            "libraries": {name: _version(name) for name in _LIBRARIES},
+        }
+
+    # -- one attempt -------------------------------------------------------------------------------------------
+
+    def _attempt(self, rng: np.random.Generator, plain: bool) -> Sample:
+        recipe = self.recipe
+        drawn = self.source.draw(rng)
+        text, units = drawn.text, drawn.units
+        layout = recipe.layout
+        try:
+            faces = self.book.choose(text, rng)
+        except Uncovered as uncovered:
+            raise Refused(NO_FONT, uncovered.characters) from None
+        spacing = 0.0
+        jitter: list[tuple[float, float]] | None = None
+        if not plain:
+            if layout.spacing_share and rng.random() < layout.spacing_share:
+                low, high = layout.spacing
+                spacing = low + (high - low) * rng.random()
+            if layout.jitter_share and rng.random() < layout.jitter_share:
+                shifts = rng.standard_normal((min(len(units), 64), 2))
+                jitter = [
+                    (up * layout.jitter_rise, 1.0 + min(max(size * layout.jitter_size, -0.3), 0.3))
+                    for up, size in shifts.tolist()
+                ]
+        low, high = layout.size
+        # Few sizes, so that glyphs are found in the cache.
+        step = int(rng.random() * 4) / 3 if high > low else 0.0
+        ppem = max(6, round(layout.height * (low + (high - low) * step)))
+        ink = self._ink(text, units, faces, ppem, spacing, jitter)
+        if plain:
+            composed = self._composer.plain(ink, layout.height)
+            image = composed.image
+        else:
+            composed = self._composer.compose(ink, self._neighbours(drawn, faces, ppem, rng), rng)
+            image = self._degrade(composed.image, rng)
+        first, last = _kept(composed.inside, units)
+        encoded, quality = self._encode(image, rng)
+        contrast = self._check(encoded, composed, first, last, ink.blank)
+        if first or last < len(units):
+            units = units[first:last]
+            text = "".join(units)
+        main = max(faces, key=lambda part: part[2] - part[1])[0]
+        meta: dict[str, Any] = {
+            "source": drawn.source,
+            "font": main.name,
+            "background": composed.background,
+            "contrast": contrast,
+        }
+        if len(faces) > 1:
+            meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
+        if plain:
+            meta["plain"] = True
+        return Sample(
+            image,
+            text,
+            units,
+            composed.polygons[first:last],
+            ink.shared[first:last],
+            meta,
+            encoded=encoded,
+        )
+
+    def _ink(
+        self,
+        text: str,
+        units: list[str],
+        faces: list[tuple[Face, int, int]],
+        ppem: int,
+        spacing: float = 0.0,
+        jitter: list[tuple[float, float]] | None = None,
+    ) -> Ink:
+        corpus = self.recipe.corpus
+        # Spaced letters do not form ligatures, as in typesetting (CSS Text 3, section 8.2).
+        features = {"liga": False, "clig": False} if spacing else None
+        try:
+            runs = shape_line(text, faces, language=corpus.language, direction=corpus.direction, features=features)
+            return draw_line(runs, units, ppem, self._cache, spacing=spacing, jitter=jitter)
+        except Undrawable as undrawable:
+            raise Refused("missing glyph or dotted circle", undrawable.characters) from None
+        except NoInk as no_ink:
+            raise Refused("no ink where ink is due", no_ink.unit) from None
+
+    def _neighbours(
+        self, drawn: Drawn, faces: list[tuple[Face, int, int]], ppem: int, rng: np.random.Generator
+    ) -> Neighbours | None:
+        config = self.recipe.surroundings
+        above = bool(config.above) and rng.random() < config.above
+        below = bool(config.below) and rng.random() < config.below
+        beside = bool(config.beside) and rng.random() < config.beside
+        if not (above or below or beside):
+            return None
+        found = Neighbours(letter=max(3, ppem // 2))
+        other = self.source.draw(rng)
+        text, units = other.text, other.units
+        if len(units) > _NEIGHBOUR_WORDS:
+            units = units[:_NEIGHBOUR_WORDS]
+            text = "".join(units)
+        try:
+            # In the same hand, as on a page; where that lacks a glyph, there is no neighbour.
+            mask = self._ink(text, units, [(faces[0][0], 0, len(text))], ppem).mask
+        except Refused:
+            return None
+        found.above = mask if above else None
+        found.below = mask if below else None
+        if beside:
+            if rng.random() < 0.5:
+                found.before = mask
+            else:
+                found.after = mask
+        return found
+
+    def _encode(self, image: NDArray[np.uint8], rng: np.random.Generator) -> tuple[bytes, int]:
+        output = self.recipe.output
+        if output.encoding == "png":
+            return cv2.imencode(".png", image, _PNG)[1].tobytes(), 0
+        low, high = output.quality
+        quality = low + int(rng.random() * (high - low + 1))
+        return cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes(), quality
+
+    def _check(self, encoded: bytes, composed: Composed, first: int, last: int, blank: NDArray[np.bool_]) -> float:
+        """The least contrast of the label's units on the decoded image. Raises Refused below the recipe's floor."""
+        floor = self.recipe.legibility
+        grey = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+        polygons = composed.polygons[first:last]
+        width = grey.shape[1]
+        x = polygons[..., 0]
+        spans = np.empty((len(x), 2), np.intp)
+        begin, end = spans[:, 0], spans[:, 1]
+        np.minimum(np.maximum(x.min(1), 0), width - 1, out=begin, casting="unsafe")
+        np.minimum(x.max(1) + np.float32(1), width, out=end, casting="unsafe")
+        np.maximum(begin + 1, end, out=end)
+        if blank[first:last].any():
+            spans = spans[~blank[first:last]]
+        contrast, ratio = unit_contrast(grey, composed.coverage, spans)
+        least = np.abs(contrast)
+        if composed.hollow is not None:
+            other, other_ratio = unit_contrast(grey, composed.hollow, spans)
+            better = other_ratio > ratio
+            least = np.where(better, np.abs(other), least)
+            ratio = np.where(better, other_ratio, ratio)
+        if len(least) == 0 or least.min() < floor.contrast:
+            raise Refused("contrast under the floor")
+        if ratio.min() < floor.ratio:
+            raise Refused("noise over the floor")
+        return round(float(least.min()), 1)
+
+
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+
+
+def _kept(inside: NDArray[np.float64] | None, units: list[str]) -> tuple[int, int]:
+    """The range of units that stay in the label: those at the ends with too little ink in the frame leave.
+
+    Raises:
+        Refused: one in the middle would have to leave, or none stays.
+    """
+    if inside is None:
+        return 0, len(units)
+    seen = inside >= KEPT_INK
+    if seen.all():
+        return 0, len(units)
+    stay = np.flatnonzero(seen)
+    if not len(stay):
+        raise Refused("outside the frame")
+    first, last = int(stay[0]), int(stay[-1]) + 1
+    if not seen[first:last].all():
+        raise Refused("a letter in the middle is cut off")
+    while first < last and units[first].isspace():
+        first += 1
+    while last > first and units[last - 1].isspace():
+        last -= 1
+    if first == last:
+        raise Refused("outside the frame")
+    return first, last
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+__all__ = ["Pipeline", "Streams"]

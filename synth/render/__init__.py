@@ -1,0 +1,1 @@
+"""Text to ink: shaping, rasterising, laying out."""

@@ -1,0 +1,277 @@
+"""Shaped runs to ink: a coverage mask and a box for every unit."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.fonts.face import PHASES, Face, Glyph
+from synth.render.shape import CONNECTED, Run
+
+
+class NoInk(Exception):
+    """A unit that should show ink has none in this face; `unit` names it."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(unit)
+        self.unit = unit
+
+
+@dataclass(slots=True)
+class Ink:
+    """A line of text, drawn but not coloured.
+
+    Attributes:
+        mask: `uint8`, height × width, coverage; its edges touch the ink.
+        boxes: `float32`, units × 4: left, top, right, bottom in pixels of `mask`.
+        shared: `bool`, units: the box is that of a shaped cluster which several units share.
+        blank: units that have no ink by nature (spaces).
+        baseline: y of the baseline in pixels of `mask`.
+        ppem: pixels per em.
+    """
+
+    mask: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    shared: NDArray[np.bool_]
+    blank: NDArray[np.bool_]
+    baseline: float
+    ppem: int
+
+
+_UNKNOWN: Glyph = (np.zeros((0, 0), np.uint8), 0, 0)
+
+
+class GlyphCache:
+    """Rasterised glyphs, bounded by bytes; the oldest go first.
+
+    Attributes:
+        glyphs: bitmaps by (id of the face, glyph, pixels per em, phase); to look in before calling `get`.
+    """
+
+    def __init__(self, max_bytes: int = 96 << 20) -> None:
+        self.glyphs: dict[tuple[int, int, int, int], Glyph | None] = {}
+        self._faces: dict[int, Face] = {}
+        self._bytes = 0
+        self._max = max_bytes
+
+    def get(self, face: Face, glyph: int, ppem: int, phase: int) -> Glyph | None:
+        """The glyph's bitmap; `phase` is phase_x + PHASES * phase_y."""
+        key = (id(face), glyph, ppem, phase)
+        try:
+            return self.glyphs[key]
+        except KeyError:
+            pass
+        # Held, so that no other face gets the same id while its glyphs are here.
+        self._faces[id(face)] = face
+        drawn = face.rasterise(glyph, ppem, phase % PHASES, phase // PHASES)
+        self.glyphs[key] = drawn
+        self._bytes += 250 + (drawn[0].nbytes if drawn else 0)
+        if self._bytes > self._max:
+            self._shrink()
+        return drawn
+
+    def _shrink(self) -> None:
+        for key in list(self.glyphs):
+            if self._bytes < self._max * 3 // 4:
+                break
+            drawn = self.glyphs.pop(key)
+            self._bytes -= 250 + (drawn[0].nbytes if drawn else 0)
+        alive = {key[0] for key in self.glyphs}
+        self._faces = {k: v for k, v in self._faces.items() if k in alive}
+
+
+def draw_line(
+    runs: Sequence[Run],
+    units: Sequence[str],
+    ppem: int,
+    cache: GlyphCache,
+    *,
+    spacing: float = 0.0,
+    jitter: Sequence[tuple[float, float]] | None = None,
+) -> Ink:
+    """Draw shaped runs from left to right.
+
+    Args:
+        runs: in visual order.
+        units: the text cut into units, in logical order.
+        ppem: pixels per em.
+        cache: bitmaps drawn before.
+        spacing: added between clusters of scripts that do not connect, in em.
+        jitter: for each cluster in turn, taken cyclically: (rise in em, size factor); ignored where glyphs connect.
+
+    Raises:
+        NoInk: a unit that is not blank has no ink.
+    """
+    placed: list[tuple[NDArray[np.uint8], int, int]] = []
+    # One row per cluster: first code point, end, pen before, pen after, ink left, top, right, bottom, run, lead glyph.
+    clusters: list[list[float]] = []
+    carets: dict[int, tuple[Face, int, float, bool]] = {}
+    pen = 0.0
+    left = top = 1 << 30
+    right = bottom = -(1 << 30)
+    count = 0
+    known = cache.glyphs
+    for run in runs:
+        face = run.face
+        key = id(face)
+        loose = run.script not in CONNECTED
+        gap = spacing * ppem if loose else 0.0
+        wiggle = jitter if loose else None
+        glyphs, starts, advances = run.glyphs, run.clusters, run.advances
+        x_offsets, y_offsets = run.x_offsets, run.y_offsets
+        size, rise = ppem, 0.0
+        scale = ppem / face.upem
+        i, n = 0, len(glyphs)
+        first = len(clusters)
+        while i < n:
+            start = starts[i]
+            if wiggle is not None:
+                up, factor = wiggle[count % len(wiggle)]
+                size = max(4, round(ppem * factor))
+                rise = -up * ppem
+                scale = size / face.upem
+            count += 1
+            before = pen
+            l_, t_, r_, b_ = 1 << 30, 1 << 30, -(1 << 30), -(1 << 30)
+            lead = i
+            while i < n and starts[i] == start:
+                x = pen + x_offsets[i] * scale
+                column = int(x // 1)
+                phase = int((x - column) * PHASES)
+                dy = rise - y_offsets[i] * scale
+                row = 0
+                if dy:
+                    row = int(dy // 1)
+                    phase += PHASES * int((dy - row) * PHASES)
+                drawn = known.get((key, glyphs[i], size, phase), _UNKNOWN)
+                if drawn is _UNKNOWN:
+                    drawn = cache.get(face, glyphs[i], size, phase)
+                if drawn is not None:
+                    bitmap, dx, dy_ = drawn
+                    x0, y0 = column + dx, row + dy_
+                    h, w = bitmap.shape
+                    placed.append((bitmap, x0, y0))
+                    if x0 < l_:
+                        l_ = x0
+                    if y0 < t_:
+                        t_ = y0
+                    if x0 + w > r_:
+                        r_ = x0 + w
+                    if y0 + h > b_:
+                        b_ = y0 + h
+                pen += advances[i] * scale
+                i += 1
+            if l_ < left:
+                left = l_
+            if t_ < top:
+                top = t_
+            if r_ > right:
+                right = r_
+            if b_ > bottom:
+                bottom = b_
+            if i == lead + 1:
+                carets[start] = (face, glyphs[lead], scale, run.rtl)
+            clusters.append([start, 0, before, pen, l_, t_, r_, b_])
+            pen += gap
+        # A cluster reaches to the next one in logical order.
+        here = clusters[first:]
+        if run.rtl:
+            here.reverse()
+        for a, b in zip(here, here[1:], strict=False):
+            a[1] = b[0]
+        if here:
+            here[-1][1] = run.stop
+    if right <= left:
+        raise NoInk("".join(units))
+    mask = np.zeros((bottom - top, right - left), np.uint8)
+    for bitmap, x0, y0 in placed:
+        h, w = bitmap.shape
+        x0 -= left
+        y0 -= top
+        view = mask[y0 : y0 + h, x0 : x0 + w]
+        # Saturating sum: seams of joined letters close, where a maximum would leave them grey.
+        cv2.add(view, bitmap, view)
+    boxes, shared, blank = _unit_boxes(units, clusters, carets, left, top, right, bottom)
+    return Ink(mask, boxes, shared, blank, float(-top), ppem)
+
+
+def _unit_boxes(
+    units: Sequence[str],
+    clusters: list[list[float]],
+    carets: dict[int, tuple[Face, int, float, bool]],
+    left: int,
+    top: int,
+    right: int,
+    bottom: int,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    n = len(units)
+    starts: list[int] = []
+    at = 0
+    for unit in units:
+        starts.append(at)
+        at += len(unit)
+    inf = float("inf")
+    rows: list[list[float]] = [[inf, inf, -inf, -inf] for _ in range(n)]
+    blank = [unit.isspace() for unit in units]
+    shared = [False] * n
+    for c0, c1, before, after, l_, t_, r_, b_ in clusters:
+        i = bisect_right(starts, c0) - 1
+        j = i + 1
+        while j < n and starts[j] < c1:
+            j += 1
+        if r_ < l_:  # no ink: a space has its advance; a joiner or selector adds nothing
+            if all(blank[i:j]):
+                for k in range(i, j):
+                    w = (after - before) / (j - i)
+                    _grow(rows[k], before + w * (k - i), top, before + w * (k - i + 1), bottom)
+            continue
+        if j == i + 1:
+            _grow(rows[i], l_, t_, r_, b_)
+            continue
+        edges = _caret_edges(carets.get(int(c0)), j - i, before, l_, r_)
+        for k in range(i, j):
+            if edges:
+                _grow(rows[k], edges[k - i][0], t_, edges[k - i][1], b_)
+            else:
+                _grow(rows[k], l_, t_, r_, b_)
+                shared[k] = True
+    for k, row in enumerate(rows):
+        if row[2] <= row[0]:
+            raise NoInk(units[k])
+    boxes = np.array(rows, np.float32)
+    boxes[:, 0::2] -= left
+    boxes[:, 1::2] -= top
+    return boxes, np.array(shared, bool), np.array(blank, bool)
+
+
+def _grow(row: list[float], left: float, top: float, right: float, bottom: float) -> None:
+    if left < row[0]:
+        row[0] = left
+    if top < row[1]:
+        row[1] = top
+    if right > row[2]:
+        row[2] = right
+    if bottom > row[3]:
+        row[3] = bottom
+
+
+def _caret_edges(
+    lead: tuple[Face, int, float, bool] | None, parts: int, pen: float, left: float, right: float
+) -> list[tuple[float, float]]:
+    """Horizontal extents of the units of a ligature, in logical order; empty when the font gives no carets for it."""
+    if lead is None:
+        return []
+    face, glyph, scale, rtl = lead
+    positions = face.carets.get(glyph)
+    if positions is None or len(positions) != parts - 1:
+        return []
+    cuts = [left, *(min(max(pen + p * scale, left), right) for p in positions), right]
+    if any(b - a < 1e-3 for a, b in zip(cuts, cuts[1:], strict=False)):
+        return []
+    edges = list(zip(cuts, cuts[1:], strict=False))
+    return edges[::-1] if rtl else edges

@@ -1,0 +1,1 @@
+"""LMDB shards: writing, reading, manifest, verification, merging."""

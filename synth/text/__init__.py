@@ -1,0 +1,1 @@
+"""Where texts come from: corpora, templates, units, charsets, bidirectional levels."""
