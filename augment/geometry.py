@@ -290,8 +290,9 @@ class Warp:
         """Warp an image in one interpolation.
 
         There is no anti-aliasing: a warp that shrinks the image much below half its size loses detail, so draw near
-        the final size or shrink by area first. Steps that are not projective are evaluated exactly every 4 pixels and
-        linearly in between.
+        the final size or shrink by area first. With steps that are not projective the map is exact every 4 pixels and
+        linear in between: off by at most twice its second derivative (0.03 px for a wave of 4 px every 100 px), and
+        beside a stretch's knot by at most its change of slope in pixels.
 
         Args:
             image: height × width or height × width × 1 to 4, any depth that OpenCV remaps; shorter than 32767 px.
