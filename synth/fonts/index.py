@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FONT_SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc", ".woff", ".woff2"})
 
-_FORMAT = 1  # of the cache file: raise it whenever a field or a rule of acceptance changes
+_FORMAT = 3  # of the cache file: raise it whenever a field or a rule of acceptance changes
 _LARGEST = 256 << 20  # bytes; the largest font collections in use stay below 150 MB
 _MOST_FACES = 256
 
@@ -412,7 +412,7 @@ def _describe_face(sfnt: bytes, number: int, *, compressed: bool) -> list[Any]:
         raise _Unusable("empty: its character map leads to no glyph")
 
     blank = outlines.blank[glyphs]
-    blank[blank] = [_ink_due(int(point)) for point in points[blank]]
+    blank[blank] = [_ink_due(point) and not _shaped_ink(font, point, outlines) for point in points[blank].tolist()]
     if blank.all():
         raise _Unusable("empty: no glyph has an outline")
     points, glyphs = points[~blank], glyphs[~blank]
@@ -491,6 +491,21 @@ def _ink_due(point: int) -> bool:
         or 0xE0000 <= point <= 0xE0FFF
         or unicodedata.combining(char) == 9
     )
+
+
+def _shaped_ink(font: Any, point: int, outlines: _Outlines) -> bool:
+    """Whether an empty glyph is replaced by others with ink: newer Nastaliq fonts build all letters from parts."""
+    import uharfbuzz as hb
+
+    if not font.face.has_layout_substitution:
+        return False
+    buffer = hb.Buffer()
+    buffer.add_codepoints([point])
+    buffer.guess_segment_properties()
+    hb.shape(font, buffer)
+    circle = font.get_nominal_glyph(0x25CC) or 0  # HarfBuzz puts one under a mark that stands alone
+    shaped = {info.codepoint for info in buffer.glyph_infos} - {0, circle}
+    return any(not outlines.blank[glyph] for glyph in shaped if glyph < outlines.count)
 
 
 class _Outlines:
@@ -604,7 +619,14 @@ def _draws_nothing(charstring: bytes) -> bool:
 
 _LETTERS = [*range(0x41, 0x5B), *range(0x61, 0x7B)]
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_NAMES = {point: chr(point).lower() for point in _LETTERS} | {0x30 + at: name for at, name in enumerate(_DIGITS)}
+_ALPHANUMERIC = frozenset({*_LETTERS, *range(0x30, 0x3A)})
+
+
+def _own_name(name: str, point: int) -> bool:
+    """Whether a word such as digitzero or Aswash means this code point's character."""
+    if chr(point).isdigit():
+        return _DIGITS[point - 0x30] in name
+    return point not in _LETTERS or name.lower().startswith(chr(point).lower())
 
 
 def _refuse_placeholders(pairs: dict[int, int], outlines: _Outlines) -> None:
@@ -635,17 +657,18 @@ def _wrongly_drawn(pairs: dict[int, int], name_of: Callable[[int], str | None], 
         if text and 0xE000 <= ord(text[0]) < 0xF900:  # the list gives Asmall, zerooldstyle and so on private codes
             for ending in ("oldstyle", "small"):
                 text = agl.toUnicode(name.removesuffix(ending)) if name.endswith(ending) else text
-        if text or not name.isalpha() or len(name) < 4 or name.lower().startswith(_NAMES.get(point, "")):
+        text = "-" if text in ("\u00ad", "\u2010", "\u2011") else unicodedata.normalize("NFKC", text)
+        if text or not name.isalpha() or len(name) < 4 or _own_name(name, point):
             return text
         return "\ufffd"  # a word, such as parenrightBigg, but not this character's
 
     names = {point: drawn(point) for point in range(0x21, 0x7F) if point in pairs}
     wrong = {point for point, text in names.items() if text and text != chr(point)}
-    foreign = sorted(p for p in wrong if p in _NAMES and names[p].lower() != chr(p).lower())
+    foreign = sorted(p for p in wrong if p in _ALPHANUMERIC and names[p].lower() != chr(p).lower())
     if len(foreign) >= 3:
         example = name_of(pairs[foreign[0]])
         raise _Unusable(f"glyph names contradict the character map: {chr(foreign[0])!r} leads to {example!r}")
-    if len(wrong - _NAMES.keys()) >= 3:  # an encoding of its own: only what the names confirm
+    if len(wrong - _ALPHANUMERIC) >= 3:  # an encoding of its own: only what the names confirm
         wrong |= {point for point in pairs if point > 0x20 and drawn(point) != chr(point)}
     for small in range(0x61, 0x7B):
         if small in pairs and small - 32 in pairs and outlines.of(pairs[small]) == outlines.of(pairs[small - 32]):
