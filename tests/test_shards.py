@@ -30,6 +30,7 @@ from synth.shards.record import (
 )
 from synth.shards.verify import verify
 from synth.shards.writer import ShardWriter, claim
+from synth.text.charset import Charset
 
 IMAGE = cv2.imencode(".jpg", np.full((8, 20, 3), 90, np.uint8))[1].tobytes()
 FILES = Path("/proc/self/fd")
@@ -283,20 +284,21 @@ CRUMPLED = pack_polygons(np.full((1, 4, 2), np.nan, np.float32), np.zeros(1, boo
 )
 def test_verify_finds(tmp_path: Path, key: bytes, value: bytes | None, what: str) -> None:
     output = word_set(tmp_path / "set")
-    charset = {"o", "n", "e", "ಕ", "ನ", "ನ್ನ", "ಡ"}
+    charset = Charset(["o", "n", "e", "ಕ", "ನ", "ನ್ನ", "ಡ"])
     report = verify(output, charset, progress=False)
     assert report.ok and (report.records, report.shards) == (600, 3)
     spoil(output, 1, key, value)
     report = verify(output, charset, progress=False)
     assert not report.ok
     assert any(what in str(problem) and "shard-00001" in problem.where for problem in report.problems), report.problems
+    assert report.text().endswith(f" in 3 shards: {report.found} problems\n")
 
 
 def test_verify_knows_units_of_several_code_points(tmp_path: Path) -> None:
     output = word_set(tmp_path / "set", ["ನ್ನನ"])
-    assert verify(output, {"ನ", "ನ್ನ"}, progress=False).ok
-    assert verify(output, {"ನ", "ನ್", "ನ್ನನ"}, progress=False).ok
-    report = verify(output, {"ನ", "ನ್ನನನ"}, progress=False)
+    assert verify(output, Charset(["ನ", "ನ್ನ"]), progress=False).ok
+    assert verify(output, Charset(["ನ", "ನ್", "ನ್ನನ"]), progress=False).ok
+    report = verify(output, Charset(["ನ", "ನ್ನನನ"]), progress=False)
     assert report.found == 600 and report.problems[0].key == "label-000000001"
 
 
