@@ -254,6 +254,16 @@ def test_postings_are_bounded_and_spread(tmp_path: Path, cache: Path, monkeypatc
         assert max(tenths.values()) < 3 * min(tenths.values())
 
 
+def test_postings_where_no_window_is(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "_FIRST_CHUNK", 10_000)
+    monkeypatch.setattr(corpus, "_CHUNK", 1_000_000)
+    # Frequent, and all in the third tenth of the only long chunk.
+    lines = ["abc жж" if 30_000 <= i < 33_000 else "abcdefgh" for i in range(100_000)]
+    index = compile_corpus(made(tmp_path, "\n".join(lines)), cache)
+    assert len(index.postings("ж")) > 100
+    assert all("ж" in lines[i] for i in index.postings("ж"))
+
+
 def test_memory_is_bounded(tmp_path: Path, cache: Path) -> None:
     import tracemalloc
 

@@ -300,6 +300,24 @@ def test_long_lines(tmp_path: Path, gap: str, piece: str, balance: str) -> None:
         assert sum("þ" in text for text, _, _ in found) >= 3
 
 
+@pytest.mark.parametrize("unit", ["grapheme", "akshara"])
+def test_stretches_begin_and_end_between_units(tmp_path: Path, unit: Any) -> None:
+    line = "🇫🇷🇩🇪🇯🇵🇮🇹क्षे\u0301x👩\u200d🚀👩\u200d🚀क्‍षा각" * 300
+    bounds, at = {0}, 0
+    for part in split_units(line, unit):
+        at += len(part)
+        bounds.add(at)
+    source = sourced(tmp_path, "any", unit=unit, length=(1, 2))
+    random = np.random.default_rng(2).random
+    for _ in range(100):
+        text = source._stretch(line, "", random)
+        assert len(text) > 1500
+        # The line repeats itself: every place where the stretch fits lies on bounds, or none does.
+        start = line.index(text)
+        assert start in bounds
+        assert start + len(text) in bounds
+
+
 def test_draws_depend_on_the_generator_alone(tmp_path: Path) -> None:
     config: dict[str, Any] = {
         "piece": "words",

@@ -415,7 +415,7 @@ class _Compiler:
         raw = np.frombuffer(block, np.uint8)
         feeds = np.flatnonzero(raw == 10)
         starts = np.concatenate([[0], feeds[:-1] + 1])
-        stops = feeds - ((raw[feeds - 1] == 13) & (feeds > starts))
+        stops = feeds - (raw[feeds - 1] == 13)  # -1 is the block's last byte, never CR
 
         codes, counts = self.characters(place, block)
         newlines, kinds = np.flatnonzero(codes == 10), np.flatnonzero(counts)
