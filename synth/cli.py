@@ -220,6 +220,38 @@ def fonts() -> None:
     """Fonts: what there is, what it covers, and how to get more."""
 
 
+@fonts.command("list")
+@click.argument("paths", nargs=-1, type=_FILE)
+@click.option("--script", metavar="CODE", help="Only families that draw some of it, such as Arab or Knda (ISO 15924).")
+def fonts_list(paths: tuple[Path, ...], script: str | None) -> None:
+    """List fonts: those of the machine, or those in PATHS."""
+    from synth.fonts.index import scan
+    from synth.fonts.listing import list_fonts
+
+    click.echo(list_fonts(scan(paths or None), script), nl=False)
+
+
+@fonts.command("check")
+@click.argument("text")
+@click.argument("paths", nargs=-1, type=_FILE)
+def fonts_check(text: str, paths: tuple[Path, ...]) -> None:
+    """Say which fonts draw TEXT rightly, and what the others lack."""
+    from synth.fonts.index import scan
+    from synth.fonts.listing import check_text
+
+    click.echo(check_text(scan(paths or None).faces, text), nl=False)
+
+
+@fonts.command("install")
+@click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT…")
+@click.option("--output", type=_FILE, metavar="DIR", help="Default: where every command looks for fonts.")
+def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
+    """Bring free fonts for SCRIPT (a name or an ISO 15924 code) through apt or npm; needs no root."""
+    from synth.fonts.install import install
+
+    click.echo(install(scripts, output, log=lambda line: click.echo(line, err=True)).text(), nl=False)
+
+
 def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))

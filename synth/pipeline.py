@@ -291,8 +291,8 @@ class Pipeline:
             spans = spans[~blank[first:last]]
         contrast, ratio = unit_contrast(grey, composed.coverage, spans)
         least = np.abs(contrast)
-        if composed.hollow is not None:
-            other, other_ratio = unit_contrast(grey, composed.hollow, spans)
+        for coverage in composed.outlined:
+            other, other_ratio = unit_contrast(grey, coverage, spans)
             better = other_ratio > ratio
             least = np.where(better, np.abs(other), least)
             ratio = np.where(better, other_ratio, ratio)

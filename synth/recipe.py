@@ -259,7 +259,7 @@ class Legibility(Section):
     """The floor below which no unit may fall, measured on the decoded image (see synth.compose.legibility)."""
 
     contrast: Weight = Field(24.0, description="grey levels between a unit's ink and its surround")
-    ratio: Weight = Field(1.2, description="that contrast over the local noise")
+    ratio: Weight = Field(0.7, description="the ink's signal over the local noise")
     attempts: Annotated[int, Field(ge=1, le=100)] = Field(6, description="after so many refusals: a plain rendering")
 
 

@@ -50,7 +50,7 @@ class Composed:
     Attributes:
         image: height × width × 3.
         coverage: height × width: how the letters were drawn, without stroke changes or wear.
-        hollow: height × width or None: the ring of letters that are drawn by their outline only.
+        outlined: further coverages by which outlined letters may be recognised: the ring alone, and ring and letter.
         polygons: units × 4 × 2.
         inside: share of each unit's ink that lies in the frame; None where all of it does.
         background: kind of the surface.
@@ -58,7 +58,7 @@ class Composed:
 
     image: Image
     coverage: Mask
-    hollow: Mask | None
+    outlined: tuple[Mask, ...]
     polygons: NDArray[np.float32]
     inside: NDArray[np.float64] | None
     background: str
@@ -78,7 +78,7 @@ class Composer:
         )
         coverage = _warped(ink.mask, warp, width, height)
         image = cv2.cvtColor(cv2.bitwise_not(coverage), cv2.COLOR_GRAY2BGR)
-        return Composed(image, coverage, None, polygons, None, "flat")
+        return Composed(image, coverage, (), polygons, None, "flat")
 
     def compose(self, ink: Ink, neighbours: Neighbours | None, rng: np.random.Generator) -> Composed:
         """One picture of `ink`.
@@ -109,10 +109,11 @@ class Composer:
             around = _warped(canvas, geometry.translation(-left, -top).then(warp), width, height)
         else:
             around = None
-        image, hollowed = self._paint(ground, alpha, ring, around, scale * ink.ppem, rng)
+        image = self._paint(ground, alpha, ring, around, scale * ink.ppem, rng)
         # The frame is laid around the polygons, so that only negative margins leave any of them outside.
         inside = self._inside(ink, polygons, warp, width, height) if min(margins) < 0 else None
-        return Composed(image, coverage, ring if hollowed else None, polygons, inside, ground.kind)
+        outlined = () if ring is None else (ring, cv2.max(ring, coverage))
+        return Composed(image, coverage, outlined, polygons, inside, ground.kind)
 
     # -- shape ------------------------------------------------------------------------------------------------
 
@@ -333,8 +334,7 @@ class Composer:
         around: Mask | None,
         em: float,
         rng: np.random.Generator,
-    ) -> tuple[Image, bool]:
-        """The coloured picture, and whether its letters are drawn by their outline only."""
+    ) -> Image:
         config = self._recipe.ink
         colour = self._ink_colour(ground, rng)
         tone = luminance(colour)
@@ -387,8 +387,8 @@ class Composer:
             else:
                 ground.lay(colour, alpha, strength)
             if config.emboss and draw() < config.emboss:
-                return _embossed(ground.image(), alpha, 30 + 60 * draw()), hollowed
-        return ground.image(), hollowed
+                return _embossed(ground.image(), alpha, 30 + 60 * draw())
+        return ground.image()
 
     def _worn(self, alpha: Mask, rng: np.random.Generator) -> Mask:
         low, high = self._recipe.ink.worn.amount

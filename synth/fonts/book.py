@@ -80,6 +80,10 @@ class FontBook:
             self._able[character] = bits
         return bits
 
+    def open(self, info: FaceInfo) -> Face:
+        """One of the faces, opened, as the font file has it by default."""
+        return self._opened(self.faces.index(info), 0)
+
     def choose(self, text: str, rng: np.random.Generator) -> list[tuple[Face, int, int]]:
         """Faces for a text as (face, start, stop), in logical order, covering it.
 
@@ -114,9 +118,13 @@ class FontBook:
         variation = 0
         if info.axes and self._config.variations:
             variation = int(rng.random() * (self._config.variations + 1))
+        return self._opened(number, variation)
+
+    def _opened(self, number: int, variation: int) -> Face:
         key = (number, variation)
         face = self._open.get(key)
         if face is None:
+            info = self.faces[number]
             face = self._open[key] = Face(info, _coordinates(info, variation))
             if len(self._open) > self._max_open:
                 self._open.popitem(last=False)

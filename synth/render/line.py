@@ -215,9 +215,20 @@ def _unit_boxes(
     for unit in units:
         starts.append(at)
         at += len(unit)
+    blank = [unit.isspace() for unit in units]
+    if len(clusters) == n:
+        # Most lines of most scripts: one cluster for each unit, all of them from left to right or from right to left.
+        ordered = clusters if clusters[0][0] == 0 else clusters[::-1]
+        if [cluster[0] for cluster in ordered] == starts:
+            plain = [cluster[4:] for cluster in ordered]
+            for k, space in enumerate(blank):
+                if space:
+                    plain[k] = [ordered[k][2], top, ordered[k][3], bottom]
+                elif plain[k][2] <= plain[k][0]:
+                    raise NoInk(units[k])
+            return _arrays(plain, [False] * n, blank, left, top)
     inf = float("inf")
     rows: list[list[float]] = [[inf, inf, -inf, -inf] for _ in range(n)]
-    blank = [unit.isspace() for unit in units]
     shared = [False] * n
     for c0, c1, before, after, l_, t_, r_, b_ in clusters:
         i = bisect_right(starts, c0) - 1
@@ -243,10 +254,15 @@ def _unit_boxes(
     for k, row in enumerate(rows):
         if row[2] <= row[0]:
             raise NoInk(units[k])
+    return _arrays(rows, shared, blank, left, top)
+
+
+def _arrays(
+    rows: list[list[float]], shared: list[bool], blank: list[bool], left: int, top: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     boxes = np.array(rows, np.float32)
-    boxes[:, 0::2] -= left
-    boxes[:, 1::2] -= top
-    return boxes, np.array(shared, bool), np.array(blank, bool)
+    boxes -= np.array((left, top, left, top), np.float32)
+    return boxes, np.array(shared), np.array(blank)
 
 
 def _grow(row: list[float], left: float, top: float, right: float, bottom: float) -> None:
