@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FONT_SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc", ".woff", ".woff2"})
 
 _FORMAT = 3  # of the cache file: raise it whenever a field or a rule of acceptance changes
+_ROW = 13  # values that the cache keeps of a face
 _LARGEST = 256 << 20  # bytes; the largest font collections in use stay below 150 MB
 _MOST_FACES = 256
 
@@ -294,7 +295,9 @@ def _load(store: Path) -> dict[str, list[Any]]:
     try:
         content = json.loads(store.read_bytes())
         files = content["files"]
-        if content["format"] == _FORMAT and all(len(entry) == 5 for entry in files.values()):
+        if content["format"] == _FORMAT and all(
+            len(entry) == 5 and all(len(row) == _ROW for row in entry[3]) for entry in files.values()
+        ):
             return dict(files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # absent or damaged: it is made again
@@ -624,7 +627,7 @@ _ALPHANUMERIC = frozenset({*_LETTERS, *range(0x30, 0x3A)})
 
 def _own_name(name: str, point: int) -> bool:
     """Whether a word such as digitzero or Aswash means this code point's character."""
-    if chr(point).isdigit():
+    if 0x30 <= point <= 0x39:
         return _DIGITS[point - 0x30] in name
     return point not in _LETTERS or name.lower().startswith(chr(point).lower())
 
