@@ -132,6 +132,10 @@ class Pipeline:
             except Refused as refused:
                 refusals.append((refused.reason, refused.detail))
                 continue
+            finally:
+                if self.source.refusals:
+                    refusals += [("text " + reason, "") for reason in self.source.refusals.elements()]
+                    self.source.refusals.clear()
             sample.refusals = refusals
             return sample
         lacking = sorted({c for reason, detail in refusals if reason == NO_FONT for c in detail})

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augment.errors import ScriptoriumError
-from synth.recipe import Corpus
+from synth.recipe import Corpus, CorpusFile, TemplatePattern
 from synth.text.charset import Charset
 from synth.text.source import TextSource
 from synth.text.units import split_units
@@ -342,3 +342,22 @@ def test_what_it_tells(tmp_path: Path) -> None:
     assert source.characters() == {"a": 1, "b": 2, " ": 1, "1": 1, "2": 1}
     assert list(source.digests()) == [path]
     assert source.describe() == [{"path": path, "lines": 1, "dropped": {"control character": 1, "empty line": 1}}]
+
+
+def test_templates_outside_the_charset_are_left_out(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("alpha\nbeta\n", encoding="utf-8")
+    config = Corpus(
+        files=(CorpusFile(path=words),),
+        templates=(TemplatePattern(pattern=r"\d{4}"), TemplatePattern(pattern="[ab]{3}")),
+        template_share=0.5,
+    )
+    source = TextSource(config, Charset(list("abehlpt")), tmp_path)
+    rng = np.random.default_rng(0)
+    assert source.unused_templates == [r"template \d{4}"]
+    assert {source.draw(rng).source for _ in range(50)} == {str(words), "template [ab]{3}"}
+    none_left = config.model_copy(update={"templates": config.templates[:1]})
+    source = TextSource(none_left, Charset(list("abehlpt")), tmp_path)
+    assert {source.draw(rng).source for _ in range(50)} == {str(words)}
+    with pytest.raises(ScriptoriumError, match="corpus.templates"):
+        TextSource(none_left.model_copy(update={"files": ()}), Charset(list("ab")), tmp_path)

@@ -104,6 +104,9 @@ def _one(items: list[int], random: _Random) -> int:
     return items[int(random() * len(items))]
 
 
+_TRIAL_DRAWS = 50  # of a template, to see whether the charset allows it at all
+
+
 class TextSource:
     """Draws texts from weighted corpus files and templates.
 
@@ -128,6 +131,7 @@ class TextSource:
     Attributes:
         refusals: refused texts by reason.
         missing: characters outside the charset in refused texts, how often met; at most 10,000 different ones.
+        unused_templates: those that are left out because they hardly ever give a text that lies in the charset.
 
     Args:
         config: the `corpus` section. Its `charset` is not read.
@@ -160,6 +164,7 @@ class TextSource:
             for file in config.files
         ]
         self._file_sums = _sums([file.weight for file in self._files], "corpus.files") if config.files else []
+        self.unused_templates: list[str] = []
         self._templates: list[tuple[Template, str]] = []
         self._template_share = config.template_share if config.templates else 0.0
         if self._template_share:
@@ -167,7 +172,18 @@ class TextSource:
                 (Template(template.pattern, config.digits), f"template {template.pattern}")
                 for template in config.templates
             ]
-            self._template_sums = _sums([template.weight for template in config.templates], "corpus.templates")
+            weights = [template.weight for template in config.templates]
+            if charset is not None:
+                fitting = [self._fits(template) for template, _ in self._templates]
+                self.unused_templates = [name for (_, name), fits in zip(self._templates, fitting, strict=True) if not fits]
+                self._templates = [entry for entry, fits in zip(self._templates, fitting, strict=True) if fits]
+                weights = [weight for weight, fits in zip(weights, fitting, strict=True) if fits]
+            if self._templates:
+                self._template_sums = _sums(weights, "corpus.templates")
+            elif config.files:
+                self._template_share = 0.0
+            else:
+                raise ScriptoriumError("corpus.templates: none gives a text that lies in the charset")
         if not config.files:
             if not self._template_share:
                 raise ScriptoriumError("corpus.files: nothing to draw from; name a text file (--corpus FILE)")
@@ -175,6 +191,12 @@ class TextSource:
         self._targets: list[str] = []
         if config.balance != "none" and config.files:
             self._balance(0.5 if config.balance == "sqrt" else 0.0)
+
+    def _fits(self, template: Template) -> bool:
+        """Whether a template gives texts within the charset now and then."""
+        rng = np.random.default_rng(0)
+        assert self._charset is not None
+        return any(not self._charset.missing(clean(template.draw(rng))) for _ in range(_TRIAL_DRAWS))
 
     def _balance(self, power: float) -> None:
         allowed = set("".join(self._charset.index)) if self._charset is not None else None
