@@ -15,8 +15,32 @@ from synth.text.ucd import BRACKETS
 
 _NEUTRAL = ("Zyyy", "Zinh", "Zzzz")
 
+# Paired punctuation: a number for the opening one, its negative for the closing one.
+_QUOTES = ("«»", "‹›", "“”", "‘’")
+_PAIRED = BRACKETS | {a: ord(a) for a, _ in _QUOTES} | {b: -ord(a) for a, b in _QUOTES}
+
 # Scripts whose glyphs touch: letter spacing or jitter would tear the line of joining or the headline.
-CONNECTED = frozenset("Arab Syrc Nkoo Mong Mand Adlm Rohg Phag Mani Sogd Chrs Ougr Deva Beng Guru Tirh Sylo".split())
+CONNECTED = frozenset(
+    [
+        "Arab",
+        "Syrc",
+        "Nkoo",
+        "Mong",
+        "Mand",
+        "Adlm",
+        "Rohg",
+        "Phag",
+        "Mani",
+        "Sogd",
+        "Chrs",
+        "Ougr",
+        "Deva",
+        "Beng",
+        "Guru",
+        "Tirh",
+        "Sylo",
+    ]
+)
 
 
 class Undrawable(Exception):
@@ -60,8 +84,8 @@ def script_of(character: str) -> str:
 def script_runs(text: str) -> list[tuple[int, int, str]]:
     """Runs of one script as (start, stop, ISO 15924 code); covers the text, in logical order.
 
-    Neutral characters go with what precedes them, those at the beginning with what follows, and a closing bracket with
-    its opening one (UAX #24, section 5.1).
+    Neutral characters go with what precedes them, those at the beginning with what follows, and a closing bracket or
+    quotation mark with its opening one (UAX #24, section 5.1).
     """
     if text.isascii():
         return [(0, len(text), "Latn" if any(c.isalpha() for c in text) else "Zyyy")]
@@ -71,7 +95,7 @@ def script_runs(text: str) -> list[tuple[int, int, str]]:
     for character in text:
         code = script_of(character)
         if code in _NEUTRAL:
-            bracket = BRACKETS.get(character, 0)
+            bracket = _PAIRED.get(character, 0)
             if bracket > 0:
                 stack.append((bracket, current))
             elif bracket < 0:
