@@ -3,8 +3,8 @@
 
     python scripts/bench_generate.py [--corpus FILE] [--fonts DIR] [--han-fonts DIR] [--count 6000]
 
-Each row is the median of five timed runs after a warm-up that fills the glyph and texture caches; "cold" rows start with
-empty caches. Rates are per second of processor time of this process and per second of the clock. Quiet machine, please.
+Each row is the median of five timed runs after a warm-up that fills the glyph and texture caches; "cold" rows start
+with empty caches. Rates are per second of processor time of this process and of the clock. Quiet machine, please.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ def rate(pipeline: Pipeline, count: int, runs: int, first: int) -> tuple[float, 
     return statistics.median(by_processor), statistics.median(by_clock)
 
 
+def show(title: str, processor: float, clock: float, faces: int, state: str) -> None:
+    """Print one row."""
+    print(f"{title:<44} {processor:>7,.0f} /s processor {clock:>7,.0f} /s clock   {faces} faces, {state}", flush=True)
+
+
 class _Shifted:
     """The stream from a later index on, so that no run repeats another's samples."""
 
@@ -86,8 +91,7 @@ def main() -> None:
         pipeline = Pipeline(recipe)
         faces = len(pipeline.book.faces)
         pipeline.block(0, arguments.count)
-        processor, clock = rate(pipeline, arguments.count, arguments.runs, arguments.count)
-        print(f"{title:<44} {processor:>7,.0f} /s processor {clock:>7,.0f} /s clock   {faces} faces, warm", flush=True)
+        show(title, *rate(pipeline, arguments.count, arguments.runs, arguments.count), faces, "warm")
     if arguments.han_fonts:
         with tempfile.TemporaryDirectory() as folder:
             corpus = Path(folder) / "han.txt"
@@ -101,7 +105,9 @@ def main() -> None:
                 title = f"{preset}, four of 7,000 Han characters, 32 px"
                 for state, first in (("cold", 0), ("after 6,000", 6000)):
                     processor, clock = rate(pipeline, 6000, 1, first)
-                    print(f"{title:<44} {processor:>7,.0f} /s processor {clock:>7,.0f} /s clock   {faces} faces, {state}")
+                    print(
+                        f"{title:<44} {processor:>7,.0f} /s processor {clock:>7,.0f} /s clock   {faces} faces, {state}"
+                    )
 
 
 if __name__ == "__main__":

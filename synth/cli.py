@@ -27,7 +27,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ScriptoriumError as error:
             click.echo(f"synth: {error}", err=True)
-            sys.exit(2)
+            # 130 is what shells report for Ctrl-C.
+            sys.exit(130 if type(error).__name__ == "Interrupted" else 2)
 
 
 class _Several(click.Command):
@@ -52,13 +53,19 @@ class _Several(click.Command):
 def _recipe_options(command: Any) -> Any:
     for option in reversed(
         (
-            click.option("--corpus", type=_FILE, multiple=True, metavar="FILE…", help="Text files, UTF-8, a text a line."),
+            click.option("--corpus", type=_FILE, multiple=True, metavar="FILE…", help="Texts, UTF-8, one a line."),
             click.option("--fonts", type=_FILE, multiple=True, metavar="DIR|FILE…", help="Instead of all fonts found."),
             click.option("--backgrounds", type=_FILE, multiple=True, metavar="DIR…", help="Pictures to write on."),
             click.option("--height", type=int, metavar="PIXELS", help="Image height (recipe: 32)."),
-            click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary, a unit a line; other texts are dropped."),
+            click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary; other texts are dropped."),
             click.option("--recipe", default="scene", show_default=True, metavar="NAME|FILE", help="The look."),
-            click.option("-o", "--override", multiple=True, metavar="KEY=VALUE…", help="A key of the recipe, as in -o output.polygons=true."),
+            click.option(
+                "-o",
+                "--override",
+                multiple=True,
+                metavar="KEY=VALUE…",
+                help="Keys of the recipe.",
+            ),
             click.option("--seed", type=click.IntRange(0), metavar="S", help="Another stream of samples (recipe: 0)."),
         )
     ):
@@ -104,14 +111,12 @@ def main() -> None:
 
 @main.command(cls=_Several)
 @_recipe_options
-@click.option("--output", type=_FILE, required=True, metavar="DIR", help="The data set, a folder that this command makes.")
+@click.option("--output", type=_FILE, required=True, metavar="DIR", help="A new folder.")
 @click.option("--count", type=int, default=10_000, show_default=True, metavar="N", help="Images.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes (default: one per core).")
 @click.option("--resume", is_flag=True, help="Go on where an earlier run was stopped.")
 @click.option("--format", "format_", type=click.Choice(["lmdb", "folder"]), default="lmdb", show_default=True)
-def generate(
-    output: Path, count: int, workers: int | None, resume: bool, format_: str, **recipe_options: Any
-) -> None:
+def generate(output: Path, count: int, workers: int | None, resume: bool, format_: str, **recipe_options: Any) -> None:
     """Make a data set of labelled text images.
 
     \b
@@ -119,10 +124,14 @@ def generate(
     """
     from functools import partial
 
+    import cv2
+
     from synth.engine import generate as run
     from synth.pipeline import Pipeline
     from synth.report.summary import closing
 
+    # Images are small: threads inside OpenCV would only get in each other's way.
+    cv2.setNumThreads(1)
     recipe = _load(**recipe_options)
     pipeline = Pipeline(recipe)
     head = {"recipe": recipe.to_values(), "inputs": pipeline.inputs()}
@@ -146,7 +155,14 @@ def generate(
 
 @main.command(cls=_Several)
 @_recipe_options
-@click.option("--output", type=_FILE, default=Path("preview"), show_default=True, metavar="NAME", help="Writes NAME.png and NAME.html.")
+@click.option(
+    "--output",
+    type=_FILE,
+    default=Path("preview"),
+    show_default=True,
+    metavar="NAME",
+    help="Writes NAME.png and NAME.html.",
+)
 @click.option("--count", type=click.IntRange(1, 2000), default=64, show_default=True, metavar="N", help="Images.")
 def preview(output: Path, count: int, **recipe_options: Any) -> None:
     """Show what a recipe looks like: a contact sheet and a page with labels, fonts and unit polygons."""

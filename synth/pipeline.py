@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import synth
 from augment.errors import ScriptoriumError
 from synth.compose.background import Backgrounds
 from synth.compose.composer import KEPT_INK, Composed, Composer, Neighbours, Refused
@@ -158,7 +159,7 @@ class Pipeline:
             "charset": hashlib.sha256(charset.read_bytes()).hexdigest() if charset else None,
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
             "backgrounds": self._backgrounds.digests(),
-            "libraries": {name: _version(name) for name in _LIBRARIES},
+            "libraries": {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES},
         }
 
     # -- one attempt -------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ class Pipeline:
             composed = self._composer.compose(ink, self._neighbours(drawn, faces, ppem, rng), rng)
             image = self._degrade(composed.image, rng)
         first, last = _kept(composed.inside, units)
-        encoded, quality = self._encode(image, rng)
+        encoded = self._encode(image, rng)
         contrast = self._check(encoded, composed, first, last, ink.blank)
         if first or last < len(units):
             units = units[first:last]
@@ -271,18 +272,18 @@ class Pipeline:
                 found.after = mask
         return found
 
-    def _encode(self, image: NDArray[np.uint8], rng: np.random.Generator) -> tuple[bytes, int]:
+    def _encode(self, image: NDArray[np.uint8], rng: np.random.Generator) -> bytes:
         output = self.recipe.output
         if output.encoding == "png":
-            return cv2.imencode(".png", image, _PNG)[1].tobytes(), 0
+            return cv2.imencode(".png", image, _PNG)[1].tobytes()
         low, high = output.quality
         quality = low + int(rng.random() * (high - low + 1))
-        return cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes(), quality
+        return cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
 
     def _check(self, encoded: bytes, composed: Composed, first: int, last: int, blank: NDArray[np.bool_]) -> float:
         """The least contrast of the label's units on the decoded image. Raises Refused below the recipe's floor."""
         floor = self.recipe.legibility
-        grey = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+        grey: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
         polygons = composed.polygons[first:last]
         width = grey.shape[1]
         x = polygons[..., 0]

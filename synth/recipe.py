@@ -98,7 +98,9 @@ class Layout(Section):
     """How a line is set and how tightly it is cut out."""
 
     height: Annotated[int, Field(ge=8, le=256)] = Field(32, description="image height in pixels")
-    size: Range = Field((0.95, 1.25), description="size at which glyphs are drawn, em over image height, before the fit")
+    size: Range = Field(
+        (0.95, 1.25), description="size at which glyphs are drawn, em over image height, before the fit"
+    )
     spacing: Range = Field((0.0, 0.0), description="letter spacing in em, where the script's letters do not connect")
     spacing_share: Share = Field(0.0, description="share of samples with letter spacing")
     jitter_share: Share = Field(0.0, description="share of samples whose letters vary in height and size")
@@ -365,7 +367,9 @@ def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
     else:
         path = data_file("configs/recipes") / f"{name}.yml"
         if not path.is_file():
-            raise RecipeError(f"recipe {name!r} is unknown{_nearest(name, Recipe.presets())}; a file's name ends in .yml")
+            raise RecipeError(
+                f"recipe {name!r} is unknown{_nearest(name, Recipe.presets())}; a file's name ends in .yml"
+            )
         name = f"recipe {name}"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -437,7 +441,9 @@ def _yaml_lines(model: BaseModel, values: dict[str, Any], indent: str) -> Iterat
         if isinstance(below, BaseModel):
             yield f"{indent}{name}:{comment}\n"
             yield from _yaml_lines(below, values[name], indent + "  ")
-        elif isinstance(values[name], dict) and values[name] and any(isinstance(v, dict) for v in values[name].values()):
+        elif (
+            isinstance(values[name], dict) and values[name] and any(isinstance(v, dict) for v in values[name].values())
+        ):
             yield f"{indent}{name}:{comment}\n"
             for key, value in values[name].items():
                 yield f"{indent}  {key}: {_inline(value)}\n"

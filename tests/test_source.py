@@ -359,5 +359,5 @@ def test_templates_outside_the_charset_are_left_out(tmp_path: Path) -> None:
     none_left = config.model_copy(update={"templates": config.templates[:1]})
     source = TextSource(none_left, Charset(list("abehlpt")), tmp_path)
     assert {source.draw(rng).source for _ in range(50)} == {str(words)}
-    with pytest.raises(ScriptoriumError, match="corpus.templates"):
+    with pytest.raises(ScriptoriumError, match=r"corpus\.templates"):
         TextSource(none_left.model_copy(update={"files": ()}), Charset(list("ab")), tmp_path)

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -17,7 +18,8 @@ from augment.errors import ScriptoriumError
 from synth.compose.colour import Colour, luminance, random_colour
 from synth.recipe import Background
 
-Image = NDArray[np.uint8]
+Image: TypeAlias = NDArray[Any]
+"""`uint8`; OpenCV's stubs do not promise more."""
 
 _HEIGHT, _WIDTH = 384, 1024
 _PER_KIND = 12
@@ -39,7 +41,7 @@ def _octaves(rng: np.random.Generator, cells: Sequence[int], fall: float = 0.6) 
 
 
 def _paper(rng: np.random.Generator) -> NDArray[np.float32]:
-    fibres = rng.standard_normal((_HEIGHT, _WIDTH), np.float32)
+    fibres: Any = rng.standard_normal((_HEIGHT, _WIDTH), np.float32)
     fibres = cv2.GaussianBlur(fibres, (0, 0), sigmaX=1.6, sigmaY=0.6)
     return np.asarray(0.6 * fibres / fibres.std() + 0.8 * _octaves(rng, (96, 24, 6)), np.float32)
 
@@ -92,10 +94,12 @@ _DETAIL: dict[str, Callable[[np.random.Generator], NDArray[np.float32]]] = {
 def _clutter(rng: np.random.Generator) -> Image:
     """Soft photographic clutter: blurred shapes of a few related colours, with edges here and there."""
     palette = [random_colour(rng, rng.random() * 0.6) for _ in range(5)]
-    image = np.empty((_HEIGHT, _WIDTH, 3), np.uint8)
+    image: Image = np.empty((_HEIGHT, _WIDTH, 3), np.uint8)
     image[:] = np.clip(palette[0], 0, 255)
     for _ in range(int(rng.integers(40, 110))):
-        colour = tuple(float(c) for c in np.clip(np.array(palette[int(rng.integers(5))]) + rng.normal(0, 18, 3), 0, 255))
+        colour = tuple(
+            float(c) for c in np.clip(np.array(palette[int(rng.integers(5))]) + rng.normal(0, 18, 3), 0, 255)
+        )
         x, y = int(rng.integers(_WIDTH)), int(rng.integers(_HEIGHT))
         size = rng.uniform(12, 220)
         kind = rng.random()
@@ -161,7 +165,8 @@ class Backgrounds:
             if not usable:
                 why = "; ".join(f"{p.name}: {r}" for p, r in self.rejected[:3])
                 raise ScriptoriumError(
-                    f"background.paths: {path} has no usable picture" + (f" ({why})" if why else " (jpg, png, bmp, tif, webp)")
+                    f"background.paths: {path} has no usable picture"
+                    + (f" ({why})" if why else " (jpg, png, bmp, tif, webp)")
                 )
         return found
 

@@ -38,7 +38,7 @@ def with_luminance(colour: Colour, target: float) -> Colour:
 def contrasting_luminance(
     background: float, low: float, high: float, darker_share: float, rng: np.random.Generator
 ) -> float:
-    """A luminance that differs from `background` by `low` to `high`, darker with a probability where both ways are open."""
+    """A luminance that differs from `background` by `low` to `high`; darker by chance where both ways are open."""
     room_below, room_above = background, 255.0 - background
     darker = rng.random() < darker_share
     if darker and room_below < low:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from augment import geometry
-from synth.compose.background import Backgrounds, tinted
+from synth.compose.background import Backgrounds, Image, tinted
 from synth.compose.colour import Colour, contrasting_luminance, luminance, random_colour, with_luminance
 from synth.recipe import Recipe
 from synth.render.line import Ink
 
-Image = NDArray[np.uint8]
-Mask = NDArray[np.uint8]
+Mask: TypeAlias = NDArray[Any]
+"""`uint8`, height × width; OpenCV's stubs do not promise more."""
 
 KEPT_INK = 0.6  # a unit with less of its ink in the frame leaves the label
 _PARTLY = 0.4  # what may at most be seen of a neighbouring letter or line
@@ -154,9 +155,7 @@ class Composer:
         if config.wave.p and draw() < config.wave.p:
             low, high = config.wave.amplitude
             length = max(reach, 2.0 * height) * (0.7 + 1.3 * draw())
-            warp = warp.then(
-                geometry.wave((low + (high - low) * draw()) * height, length, 2 * math.pi * draw())
-            )
+            warp = warp.then(geometry.wave((low + (high - low) * draw()) * height, length, 2 * math.pi * draw()))
         if config.elastic.p and draw() < config.elastic.p:
             low, high = config.elastic.strength
             warp = warp.then(geometry.elastic(rng, reach, height, (low + (high - low) * draw()) * height, height * 0.6))
@@ -393,7 +392,8 @@ class Composer:
     def _worn(self, alpha: Mask, rng: np.random.Generator) -> Mask:
         low, high = self._recipe.ink.worn.amount
         amount = low + (high - low) * rng.random()
-        detail = self._backgrounds.detail(*alpha.shape, rng)
+        height, width = alpha.shape
+        detail = self._backgrounds.detail(height, width, rng)
         # The texture has mean 128 and deviation 42: the quantile of `amount` on a normal curve, roughly.
         edge = 128 + 42 * 1.8 * (amount - 0.5) * 2
         soft = 12.0
@@ -444,7 +444,7 @@ class _Ground:
             return
         weight = _weight(alpha, strength)
         kept = cv2.multiply(self._image, cv2.bitwise_not(weight), scale=1 / 255)
-        tint = (colour[0] / 255, colour[1] / 255, colour[2] / 255, 0.0)
+        tint: Any = (colour[0] / 255, colour[1] / 255, colour[2] / 255, 0.0)
         self._image = cv2.add(kept, cv2.multiply(weight, tint))
 
     def lay_image(self, over: Image, alpha: Mask, strength: float) -> None:
@@ -456,7 +456,7 @@ class _Ground:
     def print(self, colour: Colour, alpha: Mask, strength: float) -> None:
         """Multiply it by a transparent ink that gives `colour` on a surface like this one's mean."""
         mean = max(self.luminance, 1.0)
-        tint = (min(colour[0] / mean, 1.0), min(colour[1] / mean, 1.0), min(colour[2] / mean, 1.0), 0.0)
+        tint: Any = (min(colour[0] / mean, 1.0), min(colour[1] / mean, 1.0), min(colour[2] / mean, 1.0), 0.0)
         self.lay_image(cv2.multiply(self.image(), tint), alpha, strength)
 
 
@@ -470,7 +470,7 @@ _KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 def _warped(mask: Mask, warp: geometry.Warp, width: int, height: int) -> Mask:
     matrix = warp.matrix
     if matrix is not None:
-        (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+        (a, b, _), (d, e, _), (_, _, i) = matrix.tolist()
         factor = math.sqrt(abs(a * e - b * d)) / abs(i)
         if factor < 0.7:
             # A map has no anti-aliasing of its own: shrink by area first.

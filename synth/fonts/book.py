@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,10 +17,15 @@ from synth.text.units import split_units
 
 # Scripts that are wrong without the font's own shaping tables, by ISO 15924 code. Hebrew, Thai or Lao marks HarfBuzz
 # can place by itself.
-SHAPED = frozenset(
-    "Arab Syrc Mand Mong Nkoo Phag Adlm Rohg Deva Beng Guru Gujr Orya Taml Telu Knda Mlym Sinh Khmr Mymr Tibt "
-    "Java Bali Sund Lana Cham Talu Tale Cakm Limb Newa Tirh Sylo Modi Gran Brah Kthi Shrd Takr Sidd".split()
+# fmt: off
+SHAPED: frozenset[str] = frozenset(
+    {
+        "Arab", "Syrc", "Mand", "Mong", "Nkoo", "Phag", "Adlm", "Rohg", "Deva", "Beng", "Guru", "Gujr", "Orya", "Taml",
+        "Telu", "Knda", "Mlym", "Sinh", "Khmr", "Mymr", "Tibt", "Java", "Bali", "Sund", "Lana", "Cham", "Talu", "Tale",
+        "Cakm", "Limb", "Newa", "Tirh", "Sylo", "Modi", "Gran", "Brah", "Kthi", "Shrd", "Takr", "Sidd",
+    }
 )
+# fmt: on
 # Any face will do for these: HarfBuzz makes spaces from others, and joiners are never drawn.
 _DRAWN_WITHOUT_INK = frozenset(" \u00a0\u200c\u200d\u2009\u202f\u3000\t")
 
@@ -34,7 +39,7 @@ class Uncovered(Exception):
 
 
 def needed_tags(script: str) -> frozenset[str]:
-    """OpenType script tags of which GSUB or GPOS must have one for `script` to be shaped right; empty: none is needed."""
+    """OpenType script tags of which GSUB or GPOS must have one for `script` to be shaped right; empty: none needed."""
     if script not in SHAPED:
         return frozenset()
     return frozenset(tag for tag in ucd.ot_tags_from_script(script) if tag != "DFLT")
@@ -154,7 +159,7 @@ class FontBook:
         chosen: list[Face] = []
         which = [-1] * len(clusters)
         while -1 in which:
-            score: Counter[int] = Counter()
+            score: defaultdict[int, float] = defaultdict(float)
             for i, bits in enumerate(needs):
                 if which[i] < 0:
                     for number in _numbers(bits):
@@ -185,8 +190,10 @@ def _numbers(bits: int) -> Iterator[int]:
 
 
 def _coordinates(info: FaceInfo, variation: int) -> dict[str, float] | None:
-    """Design coordinates of the `variation`-th cut of a variable face: 0 is its default, the others are spread at random
-    over its axes, the same for the same font file."""
+    """Design coordinates of the `variation`-th cut of a variable face, the same for the same font file.
+
+    0 is the face's default, the others are spread at random over its axes.
+    """
     if not variation:
         return None
     rng = np.random.default_rng([int(info.digest[:12], 16), info.number, variation])

@@ -41,7 +41,9 @@ class Face:
             self._hb_face = hb.Face(hb.Blob.from_file_path(path), info.number)
             self._ft = freetype.Face(path, info.number)
         except (OSError, freetype.FT_Exception, hb.HarfBuzzError) as error:
-            raise ScriptoriumError(f"{info.path}: cannot be opened as a font ({error}); index the fonts again") from error
+            raise ScriptoriumError(
+                f"{info.path}: cannot be opened as a font ({error}); index the fonts again"
+            ) from error
         self.hb = hb.Font(self._hb_face)
         self.upem = int(self._hb_face.upem)
         if self.coordinates:

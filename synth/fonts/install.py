@@ -87,6 +87,19 @@ class InstallReport:
         """Usable faces in all."""
         return sum(item.faces for item in self.families)
 
+    def text(self) -> str:
+        """What was brought, where, under which licence, and what could not be had; for people to read."""
+        script = max((len(item.script) for item in self.families), default=0)
+        family = max((len(item.family) for item in self.families), default=0)
+        lines = [
+            f"{item.script:<{script}}  {item.family:<{family}}  {item.faces:>2} faces  {item.licence}, "
+            f"from {item.package}{', was there' if item.present else ''}"
+            for item in self.families
+        ]
+        lines += [f"not had: {family}: {reason}" for family, reason in self.missing]
+        lines.append(f"{self.faces} faces in {self.target}")
+        return "\n".join(lines) + "\n"
+
 
 class _Failure(Exception):
     """Why a package could not be brought; one line."""

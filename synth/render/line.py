@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -182,7 +183,7 @@ def draw_line(
         here = clusters[first:]
         if run.rtl:
             here.reverse()
-        for a, b in zip(here, here[1:], strict=False):
+        for a, b in pairwise(here):
             a[1] = b[0]
         if here:
             here[-1][1] = run.stop
@@ -287,7 +288,7 @@ def _caret_edges(
     if positions is None or len(positions) != parts - 1:
         return []
     cuts = [left, *(min(max(pen + p * scale, left), right) for p in positions), right]
-    if any(b - a < 1e-3 for a, b in zip(cuts, cuts[1:], strict=False)):
+    if any(b - a < 1e-3 for a, b in pairwise(cuts)):
         return []
-    edges = list(zip(cuts, cuts[1:], strict=False))
+    edges = list(pairwise(cuts))
     return edges[::-1] if rtl else edges

@@ -16,35 +16,22 @@ from synth.text.ucd import BRACKETS
 _NEUTRAL = ("Zyyy", "Zinh", "Zzzz")
 
 # Paired punctuation: a number for the opening one, its negative for the closing one.
-_QUOTES = ("«»", "‹›", "“”", "‘’")
+_QUOTES = (("«", "»"), ("‹", "›"), ("“", "”"), ("‘", "’"))
 _PAIRED = BRACKETS | {a: ord(a) for a, _ in _QUOTES} | {b: -ord(a) for a, b in _QUOTES}
 
 # Scripts whose glyphs touch: letter spacing or jitter would tear the line of joining or the headline.
-CONNECTED = frozenset(
-    [
-        "Arab",
-        "Syrc",
-        "Nkoo",
-        "Mong",
-        "Mand",
-        "Adlm",
-        "Rohg",
-        "Phag",
-        "Mani",
-        "Sogd",
-        "Chrs",
-        "Ougr",
-        "Deva",
-        "Beng",
-        "Guru",
-        "Tirh",
-        "Sylo",
-    ]
+# fmt: off
+CONNECTED: frozenset[str] = frozenset(
+    {
+        "Arab", "Syrc", "Nkoo", "Mong", "Mand", "Adlm", "Rohg", "Phag", "Mani", "Sogd", "Chrs", "Ougr", "Deva", "Beng",
+        "Guru", "Tirh", "Sylo",
+    }
 )
+# fmt: on
 
 
 class Undrawable(Exception):
-    """A text that these faces cannot draw without a missing glyph or a dotted circle; `characters` names the culprits."""
+    """These faces draw a missing glyph or a dotted circle for the text; `characters` names the culprits."""
 
     def __init__(self, characters: str) -> None:
         super().__init__(characters)

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, compress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -175,9 +175,11 @@ class TextSource:
             weights = [template.weight for template in config.templates]
             if charset is not None:
                 fitting = [self._fits(template) for template, _ in self._templates]
-                self.unused_templates = [name for (_, name), fits in zip(self._templates, fitting, strict=True) if not fits]
-                self._templates = [entry for entry, fits in zip(self._templates, fitting, strict=True) if fits]
-                weights = [weight for weight, fits in zip(weights, fitting, strict=True) if fits]
+                self.unused_templates = [
+                    name for (_, name), fits in zip(self._templates, fitting, strict=True) if not fits
+                ]
+                self._templates = list(compress(self._templates, fitting))
+                weights = list(compress(weights, fitting))
             if self._templates:
                 self._template_sums = _sums(weights, "corpus.templates")
             elif config.files:
