@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 from fontTools import unicodedata as ucd
@@ -12,7 +13,7 @@ from augment.errors import ScriptoriumError
 from synth.fonts.face import Face
 from synth.fonts.index import FaceInfo
 from synth.recipe import Fonts
-from synth.render.shape import script_of
+from synth.render.shape import Undrawable, script_of, shape_run
 from synth.text.units import split_units
 
 # Scripts that are wrong without the font's own shaping tables, by ISO 15924 code. Hebrew, Thai or Lao marks HarfBuzz
@@ -26,6 +27,21 @@ SHAPED: frozenset[str] = frozenset(
     }
 )
 # fmt: on
+# Two consonants that every proper font of the script joins. Some fonts have the script's tag and a few of its
+# ligatures, yet show the second one whole or the sign between the two, as GNU FreeFont does in Bengali and Devanagari.
+_JOINED = {
+    "Deva": "प्र",
+    "Beng": "প্র",
+    "Guru": "ਪ੍ਰ",
+    "Gujr": "પ્ર",
+    "Orya": "ପ୍ର",
+    "Telu": "ప్ర",
+    "Knda": "ಪ್ರ",
+    "Mlym": "പ്ര",
+    "Sinh": "ප්\u200dර",
+    "Khmr": "ប្រ",
+    "Mymr": "န္တ",
+}
 # Any face will do for these: HarfBuzz makes spaces from others, and joiners are never drawn.
 _DRAWN_WITHOUT_INK = frozenset(" \u00a0\u200c\u200d\u2009\u202f\u3000\t")
 
@@ -70,6 +86,7 @@ class FontBook:
         # Sets of faces are bits of an integer: a text is covered by the conjunction over its characters.
         self._all = (1 << len(self.faces)) - 1
         self._able: dict[str, int] = {}
+        self._joining: dict[tuple[int, str], bool] = {}
         self._families: dict[int, list[list[int]]] = {}
 
     def able(self, character: str) -> int:
@@ -78,12 +95,27 @@ class FontBook:
         if bits is None:
             bits = 0
             point = ord(character)
-            tags = needed_tags(script_of(character))
+            script = script_of(character)
+            tags = needed_tags(script)
             for number, face in enumerate(self.faces):
-                if face.covers(point) and (not tags or not tags.isdisjoint(face.scripts)):
+                if face.covers(point) and (not tags or (tags & face.scripts and self._joins(number, script))):
                     bits |= 1 << number
             self._able[character] = bits
         return bits
+
+    def _joins(self, number: int, script: str) -> bool:
+        """Whether a face forms the conjunct that all fonts of a script should; so it is when it lacks the letters."""
+        joins = self._joining.get((number, script))
+        if joins is None:
+            joins = True
+            if text := _JOINED.get(script):
+                face = self._opened(number, 0)
+                with suppress(Undrawable):
+                    run = shape_run(face, text, 0, len(text), rtl=False, script=script)
+                    apart = {face.hb.get_nominal_glyph(ord(character)) for character in (text[1], text[-1])}
+                    joins = apart.isdisjoint(run.glyphs)
+            self._joining[number, script] = joins
+        return joins
 
     def open(self, info: FaceInfo) -> Face:
         """One of the faces, opened, as the font file has it by default."""
