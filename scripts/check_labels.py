@@ -35,9 +35,9 @@ from fontTools.ttLib import TTFont
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from synth import Pipeline, Recipe
-from synth.fonts.index import FaceInfo, sfnt_path
-from synth.sample import Sample
+from synth import Pipeline, Recipe  # noqa: E402
+from synth.fonts.index import FaceInfo, sfnt_path  # noqa: E402
+from synth.sample import Sample  # noqa: E402
 
 # UAX #9 controls, zero width space, word joiner, byte order mark: written out here once more on purpose.
 UNDRAWN = "\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
@@ -67,6 +67,7 @@ class Fonts:
         return found
 
     def glyphs(self, face: FaceInfo) -> dict[int, int]:
+        """Glyph ids by code point."""
         known = self._maps.get(face)
         if known is None:
             with TTFont(sfnt_path(face), fontNumber=face.number, lazy=True) as font:

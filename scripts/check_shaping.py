@@ -17,12 +17,12 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent / part) for part in ("", "tests")]
 
-import fontset
-import uharfbuzz
+import fontset  # noqa: E402
+import uharfbuzz  # noqa: E402
 
-from synth.render.line import GlyphCache, draw_line
-from synth.render.shape import shape_line
-from synth.text.units import split_units
+from synth.render.line import GlyphCache, draw_line  # noqa: E402
+from synth.render.shape import shape_line  # noqa: E402
+from synth.text.units import split_units  # noqa: E402
 
 
 def main() -> int:
