@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from augment.errors import ScriptoriumError
-from augment.pixel import Degrade, dump_ops, parse_ops
+from augment.pixel import Degrade, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
 from synth.data import data_file
 
 
@@ -25,20 +25,38 @@ def _ordered(pair: tuple[Any, Any]) -> tuple[Any, Any]:
     return pair
 
 
-def _checked_ops(mapping: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _checked_ops(mapping: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return dump_ops(parse_ops(mapping))
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-IntRange = Annotated[tuple[int, int], AfterValidator(_ordered)]
+# Bounds are where a value stops making sense, or would take memory without end.
+_Grey = Annotated[float, Field(ge=0, le=255)]
+_Signed = Annotated[float, Field(ge=-1, le=1)]
+_Factor = Annotated[float, Field(ge=0.1, le=10)]
+_MarginX = Annotated[float, Field(ge=-1, le=10)]
+# What two margins leave for the text is never nothing.
+_MarginY = Annotated[float, Field(ge=-1, le=0.45)]
+# Beyond it, the corners of a line seen from the side may change places.
+_CornerShift = Annotated[float, Field(ge=0, le=0.3)]
+_Degrees = Annotated[float, Field(ge=-180, le=180)]
+_Count = Annotated[int, Field(ge=0, le=1000)]
+GreyRange = Annotated[tuple[_Grey, _Grey], AfterValidator(_ordered)]
+SignedRange = Annotated[tuple[_Signed, _Signed], AfterValidator(_ordered)]
+FactorRange = Annotated[tuple[_Factor, _Factor], AfterValidator(_ordered)]
+CountRange = Annotated[tuple[_Count, _Count], AfterValidator(_ordered)]
+_MarginsX = Annotated[tuple[_MarginX, _MarginX], AfterValidator(_ordered)]
+_MarginsY = Annotated[tuple[_MarginY, _MarginY], AfterValidator(_ordered)]
+_CornerShifts = Annotated[tuple[_CornerShift, _CornerShift], AfterValidator(_ordered)]
+_Angles = Annotated[tuple[_Degrees, _Degrees], AfterValidator(_ordered)]
+Kind = Literal["flat", "paper", "gradient", "grain", "cloth", "stains", "wall", "clutter", "pictures"]
 
 
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class CorpusFile(Section):
@@ -59,30 +77,36 @@ class TemplatePattern(Section):
 class Case(Section):
     """Weights of the case variants; scripts without case are left as they are."""
 
-    as_is: Weight = 1.0
-    lower: Weight = 0.0
-    upper: Weight = 0.0
-    title: Weight = 0.0
+    as_is: Weight = Field(1.0, description="as the corpus has it")
+    lower: Weight = Field(0.0, description="all small")
+    upper: Weight = Field(0.0, description="all capitals")
+    title: Weight = Field(0.0, description="each word with a capital first")
 
 
 class Corpus(Section):
     """Where texts come from, and how they are cut."""
 
-    files: tuple[CorpusFile, ...] = ()
-    piece: Literal["line", "word", "words"] = Field("word", description="what one sample shows")
-    words: IntRange = Field((1, 4), description="words in a piece, for piece: words")
-    length: IntRange = Field((1, 25), description="units in a label; longer pieces are cut at unit boundaries")
+    files: tuple[CorpusFile, ...] = Field((), description="text files: path, and if wanted weight and piece")
+    piece: Literal["line", "word", "words"] = Field("word", description="what one sample shows: line, word or words")
+    words: CountRange = Field((1, 4), description="words in a piece, for piece: words")
+    length: CountRange = Field((1, 25), description="units in a label; longer pieces are cut at unit boundaries")
     join: Share = Field(0.0, description="share of pieces joined to a second one without a space")
     cut: Share = Field(0.0, description="share of pieces cut to a random part of themselves")
     case: Case = Case()
     templates: tuple[TemplatePattern, ...] = Field((), description="patterns for numbers, dates, prices, codes")
     template_share: Share = Field(0.0, description="share of samples drawn from the templates")
     digits: str = Field("0123456789", description="what \\d means in templates, ten characters")
-    balance: Literal["none", "sqrt", "uniform"] = Field("none", description="how strongly rare characters are favoured")
-    unit: Literal["codepoint", "grapheme", "akshara"] = "grapheme"
+    balance: Literal["none", "sqrt", "uniform"] = Field(
+        "none", description="how strongly rare characters are favoured: none, sqrt or uniform"
+    )
+    unit: Literal["codepoint", "grapheme", "akshara"] = Field(
+        "grapheme", description="what labels are cut into without a charset: codepoint, grapheme or akshara"
+    )
     charset: Path | None = Field(None, description="dictionary, one unit per line; texts with others are dropped")
     language: str | None = Field(None, description="BCP 47 language for shaping, such as sr or ur")
-    direction: Literal["auto", "ltr", "rtl"] = Field("auto", description="base direction of a line (UAX #9)")
+    direction: Literal["auto", "ltr", "rtl"] = Field(
+        "auto", description="base direction of a line (UAX #9): auto, ltr or rtl"
+    )
 
 
 class Fonts(Section):
@@ -98,69 +122,73 @@ class Layout(Section):
     """How a line is set and how tightly it is cut out."""
 
     height: Annotated[int, Field(ge=8, le=256)] = Field(32, description="image height in pixels")
-    size: Range = Field(
+    size: FactorRange = Field(
         (0.95, 1.25), description="size at which glyphs are drawn, em over image height, before the fit"
     )
-    spacing: Range = Field((0.0, 0.0), description="letter spacing in em, where the script's letters do not connect")
+    spacing: SignedRange = Field(
+        (0.0, 0.0), description="letter spacing in em, where the script's letters do not connect"
+    )
     spacing_share: Share = Field(0.0, description="share of samples with letter spacing")
     jitter_share: Share = Field(0.0, description="share of samples whose letters vary in height and size")
-    jitter_rise: Weight = Field(0.03, description="standard deviation of a letter's rise, em")
-    jitter_size: Weight = Field(0.03, description="standard deviation of a letter's size, as a factor")
-    margin_x: Range = Field((0.05, 0.3), description="left and right margins over image height; negative clips")
-    margin_y: Range = Field((0.05, 0.15), description="top and bottom margins over image height; negative clips")
-    max_ratio: Annotated[float, Field(gt=0)] = Field(60.0, description="wider images, over their height, are refused")
+    jitter_rise: Share = Field(0.03, description="standard deviation of a letter's rise, em")
+    jitter_size: Share = Field(0.03, description="standard deviation of a letter's size, as a factor")
+    margin_x: _MarginsX = Field((0.05, 0.3), description="left and right margins over image height; negative clips")
+    margin_y: _MarginsY = Field((0.05, 0.15), description="top and bottom margins over image height; negative clips")
+    max_ratio: Annotated[float, Field(gt=0, le=1000)] = Field(
+        60.0, description="width over height beyond which images are refused"
+    )
 
 
 class Outline(Section):
     """A stroke around the letters."""
 
-    p: Share = 0.0
-    width: Range = Field((0.02, 0.06), description="em")
+    p: Share = Field(0.0, description="share of samples")
+    width: ShareRange = Field((0.02, 0.06), description="em")
     hollow: Share = Field(0.2, description="share of outlines whose letters are filled with the background's colour")
 
 
 class Shadow(Section):
     """A drop shadow."""
 
-    p: Share = 0.0
-    offset: Range = Field((0.02, 0.09), description="em")
-    blur: Range = Field((0.0, 0.06), description="standard deviation, em")
-    strength: Range = (0.3, 0.9)
+    p: Share = Field(0.0, description="share of samples")
+    offset: ShareRange = Field((0.02, 0.09), description="em")
+    blur: ShareRange = Field((0.0, 0.06), description="standard deviation, em")
+    strength: ShareRange = Field((0.3, 0.9), description="opacity, 0 to 1")
 
 
 class Extrusion(Section):
     """Letters with a visible side."""
 
-    p: Share = 0.0
-    depth: Range = Field((0.03, 0.1), description="em")
+    p: Share = Field(0.0, description="share of samples")
+    depth: ShareRange = Field((0.03, 0.1), description="em")
 
 
 class Worn(Section):
     """Ink that has dropped out or worn off."""
 
-    p: Share = 0.0
-    amount: Range = Field((0.1, 0.5), description="share of the ink's surface touched")
+    p: Share = Field(0.0, description="share of samples")
+    amount: ShareRange = Field((0.1, 0.5), description="share of the ink's surface touched")
 
 
 class Textured(Section):
     """Letters filled with a texture or a gradient."""
 
-    p: Share = 0.0
-    strength: Range = (0.2, 0.7)
+    p: Share = Field(0.0, description="share of samples")
+    strength: ShareRange = Field((0.2, 0.7), description="1: from black to white")
 
 
 class InkSection(Section):
     """The ink itself."""
 
-    weight: Range = Field((0.0, 0.0), description="growth of the strokes on either side, em; negative thins")
-    weight_share: Share = 0.0
-    opacity: Range = (1.0, 1.0)
+    weight: SignedRange = Field((0.0, 0.0), description="growth of the strokes on either side, em; negative thins")
+    weight_share: Share = Field(0.0, description="share of samples whose strokes grow or thin")
+    opacity: ShareRange = Field((1.0, 1.0), description="1: nothing shows through")
     multiply: Share = Field(0.0, description="share of samples printed through (multiplied) instead of painted over")
-    underline: Share = 0.0
+    underline: Share = Field(0.0, description="share of samples with a line under the text")
     outline: Outline = Outline()
     shadow: Shadow = Shadow()
     extrusion: Extrusion = Extrusion()
-    emboss: Share = 0.0
+    emboss: Share = Field(0.0, description="share of samples with lit and shaded edges")
     worn: Worn = Worn()
     textured: Textured = Textured()
 
@@ -168,81 +196,90 @@ class InkSection(Section):
 class Surroundings(Section):
     """What else a crop shows: never more of it than a part, so that the label stays whole."""
 
-    above: Share = 0.0
-    below: Share = 0.0
-    beside: Share = 0.0
+    above: Share = Field(0.0, description="share of samples with part of a line above")
+    below: Share = Field(0.0, description="share of samples with part of a line below")
+    beside: Share = Field(0.0, description="share of samples with part of a word before or after")
     rule: Share = Field(0.0, description="a ruled line near the text's top or bottom, or a box's side")
 
 
 class Background(Section):
     """What the text stands on."""
 
-    paths: tuple[Path, ...] = Field((), description="folders of pictures; only these are used, unless kinds says more")
-    kinds: dict[
-        Literal["flat", "paper", "gradient", "grain", "cloth", "stains", "wall", "clutter", "pictures"], Weight
-    ] = Field({"flat": 1.0}, description="weights of the surfaces")
-    strength: Range = Field((0.1, 0.5), description="how strong the texture is; weak ones are more frequent")
+    paths: tuple[Path, ...] = Field(
+        (), description="pictures and folders of them; half of all surfaces, unless kinds weighs pictures"
+    )
+    kinds: dict[Kind, Weight] = Field({"flat": 1.0}, description=f"weights of {', '.join(get_args(Kind))}")
+    strength: ShareRange = Field((0.1, 0.5), description="how strong the texture is; weak ones are more frequent")
+
+    @model_validator(mode="after")
+    def _something(self) -> Background:
+        # The pictures of `paths` have a weight even where `kinds` gives them none.
+        drawn = [weight for kind, weight in self.kinds.items() if kind != "pictures"]
+        if not self.paths and not any(drawn):
+            wants = "; pictures need background.paths" if "pictures" in self.kinds else ""
+            raise ValueError(f"kinds: no surface has a weight above zero{wants}")
+        return self
 
 
 class ColourSection(Section):
     """Colours of surface and ink; luminance and contrast in grey levels, 0 to 255."""
 
-    luminance: Range = Field((200.0, 255.0), description="of surfaces that have no colours of their own")
+    luminance: GreyRange = Field((200.0, 255.0), description="of surfaces that have no colours of their own")
     coloured: Share = Field(0.0, description="share of surfaces with a hue")
-    saturation: Range = (0.1, 0.7)
-    contrast: Range = Field((120.0, 255.0), description="luminance between ink and surface")
+    saturation: ShareRange = Field((0.1, 0.7), description="of hues; 0 is grey")
+    contrast: GreyRange = Field((120.0, 255.0), description="luminance between ink and surface")
     darker: Share = Field(1.0, description="share of inks darker than the surface, where both can be")
-    ink_coloured: Share = 0.0
+    ink_coloured: Share = Field(0.0, description="share of inks with a hue")
     from_background: Share = Field(0.0, description="share of inks whose hue is taken from elsewhere on the surface")
 
 
 class Rotation(Section):
     """Turning the line."""
 
-    p: Share = 0.0
-    degrees: Range = (-4.0, 4.0)
+    p: Share = Field(0.0, description="share of samples")
+    degrees: _Angles = Field((-4.0, 4.0), description="positive: clockwise; long lines turn less")
 
 
 class Shear(Section):
     """Slanting the line."""
 
-    p: Share = 0.0
-    slant: Range = Field((-0.2, 0.2), description="tangent of the slant")
+    p: Share = Field(0.0, description="share of samples")
+    slant: SignedRange = Field((-0.2, 0.2), description="tangent of the slant")
 
 
 class Perspective(Section):
     """A line seen from the side."""
 
-    p: Share = 0.0
-    strength: Range = Field((0.02, 0.15), description="corner shift over the line's height")
+    p: Share = Field(0.0, description="share of samples")
+    strength: _CornerShifts = Field((0.02, 0.15), description="corner shift over the line's height")
 
 
 class Curve(Section):
     """A line set on an arc."""
 
-    p: Share = 0.0
-    bend: Range = Field((0.1, 0.5), description="rise of the arc over the line's height")
+    p: Share = Field(0.0, description="share of samples")
+    bend: PositiveRange = Field((0.1, 0.5), description="rise of the arc over the line's height")
 
 
 class Wave(Section):
     """A wavy baseline."""
 
-    p: Share = 0.0
-    amplitude: Range = Field((0.02, 0.1), description="over the line's height")
+    p: Share = Field(0.0, description="share of samples")
+    amplitude: ShareRange = Field((0.02, 0.1), description="over the line's height")
 
 
 class Elastic(Section):
     """Small smooth distortions."""
 
-    p: Share = 0.0
-    strength: Range = Field((0.01, 0.04), description="over the line's height")
+    p: Share = Field(0.0, description="share of samples")
+    strength: ShareRange = Field((0.01, 0.04), description="root mean square shift over the line's height")
 
 
 class Stretch(Section):
     """Letters wider or narrower than the font has them."""
 
-    p: Share = 0.0
-    factor: Range = (0.75, 1.3)
+    p: Share = Field(0.0, description="share of samples")
+    factor: FactorRange = Field((0.75, 1.3), description="width over the font's own")
 
 
 class Geometry(Section):
@@ -260,7 +297,7 @@ class Geometry(Section):
 class Legibility(Section):
     """The floor below which no unit may fall, measured on the decoded image (see synth.compose.legibility)."""
 
-    contrast: Weight = Field(24.0, description="grey levels between a unit's ink and its surround")
+    contrast: _Grey = Field(24.0, description="grey levels between a unit's ink and its surround")
     ratio: Weight = Field(0.7, description="the ink's signal over the local noise")
     attempts: Annotated[int, Field(ge=1, le=100)] = Field(6, description="after so many refusals: a plain rendering")
 
@@ -268,8 +305,8 @@ class Legibility(Section):
 class Output(Section):
     """How samples are stored."""
 
-    encoding: Literal["jpeg", "png"] = "jpeg"
-    quality: IntRange = Field((75, 95), description="JPEG quality")
+    encoding: Literal["jpeg", "png"] = Field("jpeg", description="jpeg or png")
+    quality: QualityRange = Field((75, 95), description="JPEG quality")
     polygons: bool = Field(False, description="store a polygon per unit")
     shard_size: Annotated[int, Field(ge=256, multiple_of=256)] = Field(16384, description="records per shard")
 
@@ -277,8 +314,8 @@ class Output(Section):
 class Recipe(Section):
     """All that defines a data set, beside the files it names."""
 
-    name: str = "recipe"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    name: str = Field("recipe", description="for people")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="another seed, another stream of samples")
     corpus: Corpus = Corpus()
     fonts: Fonts = Fonts()
     layout: Layout = Layout()
@@ -287,7 +324,7 @@ class Recipe(Section):
     background: Background = Background()
     colour: ColourSection = ColourSection()
     geometry: Geometry = Geometry()
-    degrade: Annotated[dict[str, dict[str, Any]], AfterValidator(_checked_ops)] = Field(
+    degrade: Annotated[dict[str, dict[str, Any] | None], AfterValidator(_checked_ops)] = Field(
         default_factory=dict, description="pixel operations by name, in order; see `augment.pixel`"
     )
     legibility: Legibility = Legibility()
@@ -324,17 +361,15 @@ class Recipe(Section):
         """
         path, values = _read(source)
         for name, keys in sections.items():
-            _set(values, (name,), {**_section(values, name), **keys}, path)
+            for key, value in keys.items():
+                _set(values, (name, key), value, path)
         if corpus:
             _set(values, ("corpus", "files"), [{"path": str(name)} for name in corpus], path)
         for override in overrides:
             key, sign, value = override.partition("=")
             if not sign:
                 raise RecipeError(f"-o {override}: must be section.key=value")
-            try:
-                _set(values, tuple(key.strip().split(".")), yaml.safe_load(value), f"-o {key}")
-            except yaml.YAMLError as error:
-                raise RecipeError(f"-o {override}: the value is not YAML ({_first_line(error)})") from None
+            _set(values, tuple(key.strip().split(".")), _parsed(value, f"-o {key}"), f"-o {key}")
         return cls.from_values(values, path)
 
     @classmethod
@@ -372,21 +407,44 @@ def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
             )
         name = f"recipe {name}"
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise RecipeError(f"{path}: not a YAML file ({_first_line(error)})") from None
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 at byte offset {error.start}; save it as UTF-8") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
+    values = _parsed(text, str(path))
     if not isinstance(values, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of sections, not {type(values).__name__}")
-    return name, values
+        raise RecipeError(f"{path}: a recipe is a mapping of sections, not {_KINDS_OF_DATA.get(type(values), values)}")
+    # A section with nothing under it, as when all its keys are commented out.
+    return name, {key: value for key, value in values.items() if value is not None}
 
 
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+_KINDS_OF_DATA: dict[type, str] = {type(None): "an empty file", list: "a list", str: "a text"}
 
 
-def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
-    section = values.get(name)
-    return section if isinstance(section, dict) else {}
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two, one would be dropped silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep)
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key} stands here twice", key_node.start_mark)
+            seen.add(key)
+        return mapping
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark and "\n" in text else ""
+        raise RecipeError(f"{where}: {line}not YAML: {error.problem}") from None
+    # Dates that do not exist, characters that YAML forbids, brackets by the thousand.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
 
 
 def _set(values: dict[str, Any], key: tuple[str, ...], value: Any, where: str) -> None:
@@ -404,18 +462,36 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 
 
 def _explain(error: ValidationError, where: str) -> str:
-    parts: list[str] = []
-    for problem in error.errors()[:3]:
-        location = problem["loc"]
-        key = ".".join(str(part) for part in location)
-        if problem["type"] == "extra_forbidden":
-            parts.append(f"{key}: unknown key{_nearest(str(location[-1]), _keys_at(location[:-1]))}")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            given = repr(problem["input"])
-            parts.append(f"{key}: {message}" + (f", not {given}" if len(given) < 60 and "not" not in message else ""))
-    more = len(error.errors()) - len(parts)
+    problems = error.errors()
+    parts = [_problem(problem["loc"], problem["type"], problem["msg"], problem["input"]) for problem in problems[:3]]
+    more = len(problems) - len(parts)
     return f"{where}: " + "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
+
+
+_SHOULD_BE = {
+    "model_type": "should be a section with keys",
+    "dict_type": "should be a mapping",
+    "tuple_type": "should be a list",
+    "missing": "is missing",
+    "too_long": "should not be so long a list",
+}
+
+
+def _problem(location: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
+    """What is wrong, beginning with the path of the key."""
+    path = [str(part) for part in location]
+    if path[-1:] == ["[key]"]:
+        return f"{'.'.join(path[:-1])}: unknown key{_nearest(path[-2], get_args(Kind))}"
+    key = ".".join(path)
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key{_nearest(path[-1], _keys_at(location[:-1]))}"
+    if kind == "value_error":
+        # Of a value's own validator, or, with the rest of the path before a colon, of one that looks at several.
+        below = "." if location in (("degrade",), ("background",)) else ": "
+        return key + below + message.removeprefix("Value error, ")
+    told = _SHOULD_BE.get(kind, message.replace("Input should", "should"))
+    shown = repr(given)
+    return f"{key}: {told}" + (f", not {shown}" if kind != "missing" and len(shown) < 60 else "")
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
@@ -436,8 +512,8 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
 def _yaml_lines(model: BaseModel, values: dict[str, Any], indent: str) -> Iterator[str]:
     for name, field in type(model).model_fields.items():
         below = getattr(model, name)
-        note = field.description or (type(below).__doc__ or "" if isinstance(below, BaseModel) else "")
-        comment = f"  # {' '.join(note.split())}" if note else ""
+        note = field.description or (_summary(type(below)) if isinstance(below, BaseModel) else "")
+        comment = f"  # {note}" if note else ""
         if isinstance(below, BaseModel):
             yield f"{indent}{name}:{comment}\n"
             yield from _yaml_lines(below, values[name], indent + "  ")
@@ -446,9 +522,14 @@ def _yaml_lines(model: BaseModel, values: dict[str, Any], indent: str) -> Iterat
         ):
             yield f"{indent}{name}:{comment}\n"
             for key, value in values[name].items():
-                yield f"{indent}  {key}: {_inline(value)}\n"
+                yield f"{indent}  {key}: {_inline(value)}  # {_summary(known_ops()[key])}\n"
         else:
             yield f"{indent}{name}: {_inline(values[name])}{comment}\n"
+
+
+def _summary(model: type[BaseModel]) -> str:
+    """The first sentence of its documentation."""
+    return " ".join((model.__doc__ or "").split("\n\n")[0].split())
 
 
 def _inline(value: Any) -> str:
