@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _SEVERAL = ("--corpus", "--fonts", "--backgrounds", "--override", "-o")
 _FILE = click.Path(path_type=Path)
+# Raised by click since 8.2 for a group without a command; it shows the help.
+_HELP_WANTED: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class _Commands(click.Group):
@@ -29,6 +31,12 @@ class _Commands(click.Group):
             click.echo(f"synth: {error}", err=True)
             # 130 is what shells report for Ctrl-C.
             sys.exit(130 if type(error).__name__ == "Interrupted" else 2)
+        except _HELP_WANTED:
+            raise
+        except click.UsageError as error:
+            command = (error.ctx or ctx).command_path
+            click.echo(f"{command}: {error.format_message().rstrip('.')}; see {command} --help", err=True)
+            sys.exit(2)
 
 
 class _Several(click.Command):
@@ -40,7 +48,8 @@ class _Several(click.Command):
         taken = 0
         for arg in args:
             if arg.startswith("-") and arg != "-":
-                name, taken = (arg if arg in _SEVERAL else ""), 0
+                option, sign, _ = arg.partition("=")
+                name, taken = (option if option in _SEVERAL else ""), int(bool(sign))
                 spread.append(arg)
                 continue
             if name and taken and not (name in ("-o", "--override") and "=" not in arg):

@@ -29,6 +29,15 @@ def _checked_ops(mapping: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return dump_ops(parse_ops(mapping))
 
 
+def _storable(path: Path) -> Path:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a name that is not UTF-8 cannot be kept in a recipe; rename it") from None
+    return path
+
+
+Named = Annotated[Path, AfterValidator(_storable)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 # Bounds are where a value stops making sense, or would take memory without end.
@@ -62,7 +71,7 @@ class Section(BaseModel):
 class CorpusFile(Section):
     """One text file, UTF-8, one text per line."""
 
-    path: Path
+    path: Named
     weight: Weight = 1.0
     piece: Literal["line", "word", "words"] | None = Field(None, description="overrides corpus.piece for this file")
 
@@ -102,7 +111,7 @@ class Corpus(Section):
     unit: Literal["codepoint", "grapheme", "akshara"] = Field(
         "grapheme", description="what labels are cut into without a charset: codepoint, grapheme or akshara"
     )
-    charset: Path | None = Field(None, description="dictionary, one unit per line; texts with others are dropped")
+    charset: Named | None = Field(None, description="dictionary, one unit per line; texts with others are dropped")
     language: str | None = Field(None, description="BCP 47 language for shaping, such as sr or ur")
     direction: Literal["auto", "ltr", "rtl"] = Field(
         "auto", description="base direction of a line (UAX #9): auto, ltr or rtl"
@@ -112,7 +121,7 @@ class Corpus(Section):
 class Fonts(Section):
     """Which fonts draw the texts."""
 
-    paths: tuple[Path, ...] = Field((), description="fonts and folders of fonts; none: all that the machine has")
+    paths: tuple[Named, ...] = Field((), description="fonts and folders of fonts; none: all that the machine has")
     exclude: tuple[str, ...] = Field((), description="families left out, by name")
     fallback: bool = Field(True, description="let a second face draw what the first lacks")
     variations: Annotated[int, Field(ge=0, le=32)] = Field(6, description="random cuts of each variable font")
@@ -205,7 +214,7 @@ class Surroundings(Section):
 class Background(Section):
     """What the text stands on."""
 
-    paths: tuple[Path, ...] = Field(
+    paths: tuple[Named, ...] = Field(
         (), description="pictures and folders of them; half of all surfaces, unless kinds weighs pictures"
     )
     kinds: dict[Kind, Weight] = Field({"flat": 1.0}, description=f"weights of {', '.join(get_args(Kind))}")
