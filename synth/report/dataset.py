@@ -1,0 +1,463 @@
+"""What a data set holds: counts of units, lengths, widths, fonts, contrast, and a gallery, as one page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import unicodedata2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from augment.errors import ScriptoriumError
+from synth.fonts.book import FontBook
+from synth.fonts.index import scan
+from synth.recipe import Fonts
+from synth.report.preview import Letters, data_uri, page, source_name, write_whole
+from synth.report.summary import absent_units, code_points, counted, shares, shown, size
+from synth.shards.manifest import NAME, read_manifest
+from synth.shards.reader import OpenShard, ShardReader, shard_folders
+from synth.shards.record import Tally
+from synth.text.charset import Charset
+from synth.text.units import Unit, split_units
+
+SAMPLED = 50_000
+"""Records looked at; the others of a larger data set are only counted."""
+
+FEW, RARE = 300, 200
+"""Units in fewer than `FEW` labels' places are marked, those in fewer than `RARE` more so: too few to learn from."""
+
+_GALLERY = 60
+_TABLE = 20_000  # rows: what a browser shows without trouble
+_ROWS = 20  # fonts, sources and the like
+_NAMED = 200  # rare units named at the top
+_INK = "#7a828c"  # reads on a white and on a dark page
+_BAR = "#4a8cc7"
+
+
+@dataclass(slots=True)
+class _Data:
+    """One data set, whatever its layout.
+
+    Attributes:
+        count: records in it.
+        shards: LMDBs in it; 0 for plain files.
+        manifest: empty for LMDBs of other makers.
+        tally: counts over all records; None where nobody counted.
+    """
+
+    path: Path
+    count: int
+    shards: int
+    manifest: dict[str, Any]
+    tally: Tally | None
+
+    def records(self, indexes: Sequence[int]) -> Iterator[tuple[bytes, str, dict[str, Any]]]:
+        """Image, label and meta at ascending indexes."""
+        if self.manifest.get("format") == "folder":
+            yield from self._files(indexes)
+            return
+        reader = ShardReader(self.path)
+        try:
+            for index in indexes:
+                image, label, meta, _ = reader.frame(index)
+                yield image, label.decode(errors="replace"), _object(meta)
+        finally:
+            reader.close()
+
+    def _files(self, indexes: Sequence[int]) -> Iterator[tuple[bytes, str, dict[str, Any]]]:
+        wanted = set(indexes)
+        metas: Iterator[dict[str, Any]] = iter(())
+        if (self.path / "meta.jsonl").is_file():
+            metas = map(_object, (self.path / "meta.jsonl").open("rb"))
+        with (self.path / "labels.tsv").open(encoding="utf-8", errors="replace", newline="\n") as rows:
+            meta = next(metas, {})
+            for index, row in enumerate(rows):
+                name, _, label = row.removesuffix("\n").partition("\t")
+                # In the order of the labels, but only for images that have some.
+                mine = meta.get("image") == name
+                if index in wanted:
+                    yield (self.path / name).read_bytes(), label, meta if mine else {}
+                if mine:
+                    meta = next(metas, {})
+
+
+def _open(path: Path) -> _Data:
+    if not path.is_dir():
+        raise ScriptoriumError(f"{path}: no such folder; name a data set")
+    manifest = read_manifest(path) if (path / NAME).exists() else {}
+    tally: Tally | None = None
+    if manifest.get("totals"):
+        tally = Tally.from_json(manifest["totals"])
+    if manifest.get("format") == "folder":
+        return _Data(path, int(manifest["count"]), 0, manifest, tally)
+    folders = shard_folders(path)
+    count = 0
+    counted_here: Tally | None = Tally()
+    for folder in folders:
+        with OpenShard(folder) as shard:
+            count += shard.count()
+            info = None
+            with suppress(ValueError):  # `synth verify` says what is wrong with it
+                info = shard.info()
+        if counted_here is not None and info is not None and info.tally is not None:
+            counted_here.add(info.tally)
+        else:
+            counted_here = None
+    return _Data(path, count, len(folders), manifest, tally or counted_here)
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        found = json.loads(data)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels of an encoded image, from its header where that is simple (JPEG, PNG).
+
+    Returns:
+        (0, 0) if it is no image.
+    """
+    if data.startswith(b"\x89PNG") and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        return width, height
+    if data.startswith(b"\xff\xd8"):
+        at = 2
+        # ITU-T T.81, annex B: segments of marker and length, up to the frame header (SOF).
+        while at + 9 <= len(data) and data[at] == 0xFF:
+            marker = data[at + 1]
+            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+                height, width = struct.unpack_from(">HH", data, at + 5)
+                return width, height
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big") if marker != 0xFF else 1
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    return (0, 0) if image is None else (image.shape[1], image.shape[0])
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the sampled records show."""
+
+    lengths: list[int] = field(default_factory=list)
+    widths: list[int] = field(default_factory=list)
+    heights: Counter[int] = field(default_factory=Counter)
+    contrasts: list[float] = field(default_factory=list)
+    fonts: Counter[str] = field(default_factory=Counter)
+    backgrounds: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)
+    letters: Letters = field(default_factory=Letters)
+    plain: int = 0
+    broken: int = 0
+    gallery: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _look(data: _Data, unit: Unit) -> _Seen:
+    seen = _Seen()
+    sampled = min(data.count, SAMPLED)
+    indexes = [i * data.count // sampled for i in range(sampled)]
+    rng = np.random.default_rng(0)
+    chosen = rng.choice(sampled, min(_GALLERY, sampled), replace=False)
+    shown_at = {indexes[i] for i in chosen.tolist()}
+    for index, (image, label, meta) in zip(indexes, data.records(indexes), strict=True):
+        units = split_units(label, unit)
+        seen.lengths.append(len(units))
+        seen.units.update(units)
+        width, height = image_size(image)
+        if width and height:
+            seen.widths.append(width)
+            seen.heights[height] += 1
+        else:
+            seen.broken += 1
+        if isinstance(contrast := meta.get("contrast"), int | float):
+            seen.contrasts.append(float(contrast))
+        if "font" in meta:
+            seen.fonts[str(meta["font"])] += 1
+        seen.letters.add(label, str(meta.get("font", "")))
+        if "background" in meta:
+            seen.backgrounds[str(meta["background"])] += 1
+        if "source" in meta:
+            seen.sources[source_name(str(meta["source"]))] += 1
+        seen.plain += bool(meta.get("plain"))
+        if index in shown_at and width and height:
+            about = [str(meta["font"])] if "font" in meta else []
+            about += [f"contrast {meta['contrast']}"] if "contrast" in meta else []
+            seen.gallery.append(
+                {
+                    "uri": data_uri(image),
+                    "width": width,
+                    "height": height,
+                    "text": label,
+                    "about": " · ".join([f"{index + 1:,}", *about]),
+                }
+            )
+    return seen
+
+
+def write_report(data: Path, output: Path) -> str:
+    """Describe a data set on an HTML page that needs no other file and no network.
+
+    Units, drops and missing characters are counted over all records, as the manifest or the shards have them. All else
+    is from at most `SAMPLED` records, evenly spread; so are the units of LMDBs of other makers, cut into graphemes.
+
+    Args:
+        data: a data set, finished or not, as shards or plain files; a single shard; or a folder of LMDBs of PaddleOCR
+            or the benchmark family.
+        output: the page.
+
+    Returns:
+        A few lines for the terminal.
+
+    Raises:
+        ScriptoriumError: there is no data set, a record is missing, or the page cannot be written.
+    """
+    found = _open(data)
+    if not found.count:
+        raise ScriptoriumError(f"{data}: holds no records; name another data set")
+    corpus = found.manifest.get("recipe", {}).get("corpus", {})
+    try:
+        seen = _look(found, corpus.get("unit", "grapheme"))
+    except OSError as error:
+        raise ScriptoriumError(f"{error.filename}: cannot be read ({error.strerror}); run `synth verify`") from None
+    absent = _absent(found)
+    write_whole(output, _page(found, seen, absent).encode())
+    return _text(found, seen, absent, output)
+
+
+def _absent(data: _Data) -> list[str]:
+    """Units of the charset that no label holds; none if the charset is gone or has changed."""
+    path = data.manifest.get("recipe", {}).get("corpus", {}).get("charset")
+    digest = data.manifest.get("inputs", {}).get("charset")
+    if not path or data.tally is None:
+        return []
+    with suppress(OSError, ScriptoriumError):
+        if hashlib.sha256(Path(path).read_bytes()).hexdigest() == digest:
+            return absent_units(Charset.from_file(path), data.tally.units)
+    return []
+
+
+def _counts(data: _Data, seen: _Seen) -> tuple[Counter[str], bool]:
+    """Units and whether the counts are those of the whole data set."""
+    if data.tally is not None:
+        return data.tally.units, True
+    return seen.units, len(seen.lengths) == data.count
+
+
+def _text(data: _Data, seen: _Seen, absent: list[str], output: Path) -> str:
+    units, whole = _counts(data, seen)
+    shards = f" in {counted(data.shards, 'shard')}" if data.shards else ""
+    lines = [
+        f"report   {output}",
+        f"images   {data.count:,}{shards}, {size(_bytes(data.path))}",
+        f"units    {len(units):,} different, {units.total():,} in all" + ("" if whole else " in the sample"),
+    ]
+    if whole:
+        few = sum(count < FEW for count in units.values())
+        rare = sum(count < RARE for count in units.values())
+        lines.append(f"         {few:,} under {FEW} times, {rare:,} of them under {RARE}")
+    if absent:
+        lines.append(f"         {counted(len(absent), 'unit')} of the charset never")
+    looked = [f"length {_spread(seen.lengths)} units"]
+    if seen.widths:
+        looked.append(f"width {_spread(seen.widths)} px")
+    if seen.contrasts:
+        looked.append(f"contrast {_spread(seen.contrasts)}")
+    if seen.fonts:
+        looked.append(counted(len(seen.fonts), "font"))
+    lines.append(f"sampled  {len(seen.lengths):,}: {', '.join(looked)}")
+    if seen.broken:
+        lines.append(f"broken   {counted(seen.broken, 'image')} of the sample; run `synth verify {data.path}`")
+    return "\n".join(lines) + "\n"
+
+
+def _bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{min(values):g}–{max(values):g} (median {float(np.median(values)):g})"
+
+
+def _page(data: _Data, seen: _Seen, absent: list[str]) -> str:
+    units, whole = _counts(data, seen)
+    sampled = len(seen.lengths)
+    everything = sampled == data.count
+    drops = data.tally.drops if data.tally else Counter[str]()
+    missing = data.tally.missing if data.tally else Counter[str]()
+    rows = sorted([(unit, 0) for unit in absent] + list(units.items()), key=lambda row: (row[1], row[0]))
+    rare = [row for row in rows if row[1] < FEW] if whole else []
+    plots = [("Label length", _bars(Counter(seen.lengths), "units in a label"))]
+    if seen.widths:
+        plots.append(("Image width", _histogram(seen.widths, "width in pixels")))
+    if seen.contrasts:
+        plots.append(("Contrast of the weakest unit", _histogram(seen.contrasts, "grey levels")))
+    plots.append(("Units by frequency", _ranks(units, whole)))
+    tables = [
+        ("Fonts", seen.fonts),
+        ("Backgrounds", seen.backgrounds),
+        ("Sources", seen.sources),
+    ]
+    for unit, _ in rows[:_TABLE]:
+        seen.letters.add(unit)
+    return page(
+        "dataset.html",
+        faces=_faces(data, seen.letters),
+        title=f"Data set {data.path.resolve().name}",
+        facts=_facts(data, seen),
+        looked="all records" if everything else f"{sampled:,} of {data.count:,} records, evenly spread",
+        whole=whole,
+        unit_count=len(units),
+        unit_total=units.total(),
+        rows=[_row(unit, count, whole) for unit, count in rows[:_TABLE]],
+        more_rows=max(0, len(rows) - _TABLE),
+        rare=[_row(unit, count, whole) for unit, count in rare[:_NAMED]],
+        rare_count=sum(count < RARE for _, count in rare),
+        few_count=len(rare),
+        never_count=len(absent),
+        few_limit=FEW,
+        rare_limit=RARE,
+        plots=[{"title": title, "uri": uri} for title, uri in plots],
+        tables=[
+            {"title": title, "note": f"{len(counts):,}", **_table(counts, sampled)}
+            for title, counts in tables
+            if counts
+        ],
+        attempts=data.count + drops.total(),
+        drops={"total": drops.total(), **_table(drops, data.count + drops.total())},
+        missing=[_row(character, count, False) for character, count in missing.most_common(_NAMED)],
+        missing_count=len(missing),
+        gallery=seen.gallery,
+    )
+
+
+def _faces(data: _Data, letters: Letters) -> Markup:
+    """Letters drawn by the recipe's fonts, where they are still at hand."""
+    fonts = data.manifest.get("recipe", {}).get("fonts", {})
+    with suppress(ScriptoriumError):
+        found = scan([Path(path) for path in fonts.get("paths", ())] or None)
+        return letters.embedded(FontBook(found.faces, Fonts()))
+    return Markup("")
+
+
+def _facts(data: _Data, seen: _Seen) -> list[tuple[str, str]]:
+    manifest = data.manifest
+    recipe = manifest.get("recipe", {})
+    inputs = manifest.get("inputs", {})
+    shards = f" in {counted(data.shards, 'shard')}" if data.shards else " as plain files"
+    facts = [("images", f"{data.count:,}{shards}, {size(_bytes(data.path))}")]
+    if manifest and not manifest["complete"]:
+        facts.append(("state", f"unfinished: {data.count:,} of {int(manifest['count']):,}"))
+    if recipe:
+        facts.append(("recipe", f"{recipe['name']}, seed {recipe['seed']}"))
+    if sources := manifest.get("sources"):
+        facts.append(("merged from", f"{counted(len(sources), 'data set')}"))
+    if corpora := inputs.get("corpora"):
+        facts.append(("corpora", ", ".join(Path(path).name for path in corpora)))
+    if charset := recipe.get("corpus", {}).get("charset"):
+        facts.append(("charset", Path(charset).name))
+    if fonts := inputs.get("fonts"):
+        facts.append(("fonts", counted(len(fonts), "face")))
+    if pictures := inputs.get("backgrounds"):
+        facts.append(("backgrounds", counted(len(pictures), "picture")))
+    heights = ", ".join(str(height) for height, _ in seen.heights.most_common(4))
+    if heights:
+        facts.append(("height", f"{heights}{' …' if len(seen.heights) > 4 else ''} px"))
+    if seen.plain:
+        share = shares({"": seen.plain}, len(seen.lengths))[0][2]
+        facts.append(("plain", f"{share} drawn plainly, after too many refused attempts"))
+    if seen.broken:
+        facts.append(("broken", f"{counted(seen.broken, 'image')} of the sample; run `synth verify`"))
+    if libraries := inputs.get("libraries"):
+        facts.append(("made with", ", ".join(f"{name} {number}" for name, number in libraries.items() if number)))
+    return facts
+
+
+def _row(unit: str, count: int, marked: bool) -> dict[str, Any]:
+    names = [unicodedata2.name(character, "unnamed") for character in unit]
+    return {
+        "shown": shown(unit),
+        "codes": code_points(unit),
+        "name": " + ".join(names).lower(),
+        "count": count,
+        "mark": "" if not marked or count >= FEW else "rare" if count < RARE else "few",
+    }
+
+
+def _table(counts: Mapping[str, int], whole: int) -> dict[str, Any]:
+    rows = shares(counts, whole)
+    most = max((count for _, count, _ in rows), default=1)
+    return {
+        "rows": [
+            {"name": name, "count": count, "share": share, "part": round(100 * count / most, 1)}
+            for name, count, share in islice(rows, _ROWS)
+        ],
+        "more": max(0, len(rows) - _ROWS),
+    }
+
+
+def _figure() -> tuple[Figure, Any]:
+    figure = Figure(figsize=(5.6, 2.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_INK)
+    axes.tick_params(colors=_INK, labelsize=9)
+    axes.grid(axis="y", color=_INK, alpha=0.2, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    out = io.BytesIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def _bars(counts: Mapping[int, int], label: str) -> str:
+    figure, axes = _figure()
+    axes.bar(list(counts), list(counts.values()), width=0.85, color=_BAR)
+    axes.set_xlabel(label, color=_INK, fontsize=9)
+    return _svg(figure)
+
+
+def _histogram(values: Sequence[float], label: str) -> str:
+    figure, axes = _figure()
+    # A few very wide images must not press all others into one bar.
+    end = float(np.quantile(values, 0.995))
+    inside = np.minimum(values, end)
+    axes.hist(inside, bins=48, color=_BAR)
+    beyond = " (the last bar: and above)" if max(values) > end else ""
+    axes.set_xlabel(label + beyond, color=_INK, fontsize=9)
+    return _svg(figure)
+
+
+def _ranks(units: Counter[str], limits: bool) -> str:
+    figure, axes = _figure()
+    counts = sorted(units.values(), reverse=True)
+    axes.fill_between(range(1, len(counts) + 1), counts, 0.8, color=_BAR, alpha=0.8, step="mid", linewidth=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_ylim(bottom=0.8)
+    axes.set_xlim(0.5, len(counts) + 0.5)
+    if limits:
+        for limit in (RARE, FEW):
+            axes.axhline(limit, color="#c9772b", linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.set_xlabel(
+        "units, most frequent first" + (f"; lines at {RARE} and {FEW}" if limits else ""), color=_INK, fontsize=9
+    )
+    return _svg(figure)
