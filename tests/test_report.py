@@ -128,7 +128,13 @@ def test_closing_says_what_was_made_and_what_was_not(corpus: Path, tmp_path: Pat
     rejected.mkdir()
     shutil.copy(FONTS[0], rejected)
     (rejected / "broken.ttf").write_bytes(b"no font")
-    made = pipeline(corpus, f"corpus.charset={charset}", fonts=[str(rejected)])
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "good.png"), np.zeros((40, 40, 3), np.uint8))
+    (pictures / "torn.jpg").write_bytes(b"\xff\xd8no picture")
+    made = pipeline(
+        corpus, f"corpus.charset={charset}", f"background.paths=[{json.dumps(str(pictures))}]", fonts=[str(rejected)]
+    )
     units = Counter("".join(LINES))
     summary = Summary(tmp_path / "my data", 3000, 1000, 2, {"a": 900, "b": 100}, {"ꙮ": 7}, dict(units), 12_340_000, 4.0)
     text = closing(summary, made)
@@ -148,6 +154,7 @@ def test_closing_says_what_was_made_and_what_was_not(corpus: Path, tmp_path: Pat
         "lacks 3 characters of the corpus:",
         "ü U+00FC",
         "font files: 1 broken.ttf:",
+        "pictures: 1 torn.jpg:",
         f"synth verify '{tmp_path / 'my data'}'",
         f"synth preview --recipe '{tmp_path / 'my data' / 'recipe.yaml'}'",
     ):
