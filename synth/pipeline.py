@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 import synth
 from augment.errors import ScriptoriumError
+from synth.compose import Refused
 from synth.compose.background import Backgrounds
-from synth.compose.composer import KEPT_INK, Composed, Composer, Neighbours, Refused
+from synth.compose.composer import KEPT_INK, Composed, Composer, Neighbours
 from synth.compose.legibility import unit_contrast
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
@@ -71,7 +72,7 @@ class Pipeline:
         self.recipe = recipe
         self.charset = Charset.from_file(recipe.corpus.charset) if recipe.corpus.charset else None
         self.source = TextSource(recipe.corpus, self.charset)
-        self._backgrounds = Backgrounds(recipe.background)
+        self._backgrounds = Backgrounds(recipe.background, recipe.seed)
         self._composer = Composer(recipe, self._backgrounds)
         self._streams = Streams(recipe.seed)
         self._cache = GlyphCache()
@@ -123,6 +124,7 @@ class Pipeline:
         """
         if index < 0:
             raise IndexError("samples are counted from 0")
+        self._backgrounds.turn_to(index)
         refusals: list[tuple[str, str]] = []
         attempts = self.recipe.legibility.attempts
         for attempt in range(attempts + _PLAIN_ATTEMPTS):

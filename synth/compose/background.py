@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
+from synth.compose import Refused
 from synth.compose.colour import Colour, luminance, random_colour
 from synth.recipe import Background
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 Image: TypeAlias = NDArray[Any]
 """`uint8`; OpenCV's stubs do not promise more."""
@@ -26,6 +32,9 @@ _PER_KIND = 12
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _MAX_PIXELS = 50_000_000
 _MIN_SIDE = 16
+_LONGEST = 1024  # pixels kept of a picture's longer side: windows are smaller than that
+_STRETCH = 256  # samples that share a few pictures: what one worker makes at a time, so that each is decoded once
+_SHOWN = 6
 
 
 def _octaves(rng: np.random.Generator, cells: Sequence[int], fall: float = 0.6) -> NDArray[np.float32]:
@@ -122,57 +131,92 @@ def _clutter(rng: np.random.Generator) -> Image:
 class Backgrounds:
     """Surfaces of a recipe; each texture is a function of its kind and number alone and drawn when first used.
 
+    Of many pictures, a stretch of samples shows only a few (`turn_to`): decoding one takes as long as twenty samples.
+
     Args:
         config: the recipe's `background` section.
+        seed: chooses the pictures of each stretch.
         max_bytes: what decoded pictures and textures may hold.
 
+    Attributes:
+        pictures: files that can be used by what their first bytes say.
+        rejected: files that cannot, and why.
+
     Raises:
-        ScriptoriumError: a folder or file that is missing, or a folder without a single usable picture.
+        ScriptoriumError: a folder or file that is missing, or without a single usable picture.
     """
 
-    def __init__(self, config: Background, max_bytes: int = 96 << 20) -> None:
+    def __init__(self, config: Background, seed: int = 0, max_bytes: int = 96 << 20) -> None:
         self._config = config
+        self._seed = seed
         self._max = max_bytes
         self._held: OrderedDict[tuple[str, int], Image] = OrderedDict()
         self._bytes = 0
         self.rejected: list[tuple[Path, str]] = []
         self.pictures = self._find(config.paths)
-        kinds = dict(config.kinds)
+        self._stretch = -1
+        self._shown: Sequence[int] = ()
+        self.turn_to(0)
+        kinds: dict[str, float] = {kind: weight for kind, weight in config.kinds.items() if weight > 0}
         if not self.pictures:
             kinds.pop("pictures", None)
-        elif "pictures" not in kinds:
+        elif "pictures" not in config.kinds:
             # Whoever names folders wants to see them.
-            kinds["pictures"] = max(sum(kinds.values()), 1e-9)
-        self._kinds = [kind for kind, weight in kinds.items() if weight > 0] or ["flat"]
-        self._sums = list(accumulate(kinds[kind] for kind in self._kinds)) if kinds else [1.0]
+            kinds["pictures"] = sum(kinds.values()) or 1.0
+        self._kinds = list(kinds)
+        self._sums = list(accumulate(kinds.values()))
 
     def _find(self, paths: Sequence[Path]) -> list[Path]:
         found: list[Path] = []
         for path in paths:
             if not path.exists():
-                raise ScriptoriumError(f"background.paths: {path} does not exist")
+                raise ScriptoriumError(f"background.paths: {path} does not exist; name pictures or folders of them")
             names = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
             usable = 0
+            problems: list[str] = []
             for name in names:
                 if name.suffix.lower() not in _PICTURE_SUFFIXES:
                     continue
-                problem = _picture_problem(name)
-                if problem:
-                    self.rejected.append((name, problem))
+                try:
+                    # One is decoded, so that there is one; the others when they are drawn.
+                    with _opened(name) as picture:
+                        if not usable:
+                            _decoded(picture)
+                except UnusablePicture as problem:
+                    self.rejected.append((name, str(problem)))
+                    problems.append(f"{name.name}: {problem}")
                 else:
                     found.append(name)
                     usable += 1
             if not usable:
-                why = "; ".join(f"{p.name}: {r}" for p, r in self.rejected[:3])
-                raise ScriptoriumError(
-                    f"background.paths: {path} has no usable picture"
-                    + (f" ({why})" if why else " (jpg, png, bmp, tif, webp)")
-                )
+                why = "; ".join(problems[:3]) or "no file named .jpg, .png, .bmp, .tif or .webp"
+                raise ScriptoriumError(f"background.paths: {path} has no usable picture ({why})")
         return found
 
+    def turn_to(self, index: int) -> None:
+        """Show the pictures of the stretch of samples that `index` lies in: a function of seed and index alone."""
+        stretch = index // _STRETCH
+        if stretch != self._stretch:
+            self._stretch = stretch
+            self._shown = range(len(self.pictures))
+            if len(self.pictures) > _SHOWN:
+                rng = np.random.default_rng([self._seed, stretch])
+                self._shown = rng.choice(len(self.pictures), _SHOWN, replace=False).tolist()
+
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every picture by name, for the manifest."""
-        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in self.pictures}
+        """SHA-256 of every picture by name, for the manifest.
+
+        Raises:
+            ScriptoriumError: one cannot be read any more.
+        """
+        found: dict[str, str] = {}
+        for path in self.pictures:
+            try:
+                with path.open("rb") as file:
+                    found[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise ScriptoriumError(f"{path}: cannot be read any more ({error.strerror}); start again") from error
+        return found
 
     def draw(self, height: int, width: int, colour: Colour, rng: np.random.Generator) -> tuple[Image | None, str]:
         """A background of the given size and its kind; none where it is flat.
@@ -182,13 +226,19 @@ class Backgrounds:
             width: pixels.
             colour: the colour of surfaces that have none of their own.
             rng: draws kind, place and strength.
+
+        Raises:
+            Refused: the picture drawn turns out to be broken.
         """
         kind = self._kinds[bisect_right(self._sums, rng.random() * self._sums[-1], 0, len(self._sums) - 1)]
         if kind == "flat":
             return None, kind
         if kind in ("clutter", "pictures"):
-            count = _PER_KIND if kind == "clutter" else len(self.pictures)
-            return self._window(self._texture(kind, int(rng.random() * count)), height, width, rng), kind
+            if kind == "clutter":
+                number = int(rng.random() * _PER_KIND)
+            else:
+                number = self._shown[int(rng.random() * len(self._shown))]
+            return self._window(self._texture(kind, number), height, width, rng), kind
         detail = self._window(self._texture(kind, int(rng.random() * _PER_KIND)), height, width, rng)
         low, high = self._config.strength
         strength = low + (high - low) * rng.random() ** 2
@@ -218,7 +268,12 @@ class Backgrounds:
             self._held.move_to_end(key)
             return texture
         if kind == "pictures":
-            texture = _read_picture(self.pictures[number])
+            path = self.pictures[number]
+            try:
+                with _opened(path) as picture:
+                    texture = _decoded(picture)
+            except UnusablePicture as problem:
+                raise Refused("broken background picture", f"{path}: {problem}") from None
         else:
             rng = np.random.default_rng([*kind.encode(), number])
             if kind == "clutter":
@@ -243,45 +298,55 @@ def tinted(detail: Image, colour: Colour, strength: float) -> Image:
 _RAMP = np.arange(-128, 128, dtype=np.float32)[:, None, None]
 
 
-def _picture_problem(path: Path) -> str | None:
+class UnusablePicture(Exception):
+    """Says why a file cannot be a background."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Picture]:
+    """A picture whose first bytes say that it can be used; whatever goes wrong is an `UnusablePicture`."""
     from PIL import Image as PillowImage
-    from PIL import UnidentifiedImageError
 
     try:
-        with PillowImage.open(path) as picture:
-            width, height = picture.size
-            if width * height > _MAX_PIXELS:
-                return f"too large ({width}×{height} pixels; at most {_MAX_PIXELS:,} in all)"
-            if min(width, height) < _MIN_SIDE:
-                return f"too small ({width}×{height} pixels)"
-            picture.load()
-    except (OSError, UnidentifiedImageError, PillowImage.DecompressionBombError, SyntaxError, ValueError) as error:
-        return f"cannot be read ({type(error).__name__})"
-    return None
+        # Of what Pillow warns, size is checked here and the rest does not matter for a texture.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with PillowImage.open(path) as picture:
+                width, height = picture.size
+                if width * height > _MAX_PIXELS:
+                    raise UnusablePicture(f"too large ({width}×{height} pixels; at most {_MAX_PIXELS:,} in all)")
+                if min(width, height) < _MIN_SIDE:
+                    raise UnusablePicture(f"too small ({width}×{height} pixels; at least {_MIN_SIDE} each way)")
+                yield picture
+    except UnusablePicture:
+        raise
+    except PillowImage.DecompressionBombError:
+        raise UnusablePicture(f"too large (at most {_MAX_PIXELS:,} pixels)") from None
+    except Exception as error:  # Decoders raise whatever a broken file makes them stumble over.
+        raise UnusablePicture(f"cannot be read ({type(error).__name__})") from error
 
 
-def _read_picture(path: Path) -> Image:
-    """The picture as BGR, at most 1600 pixels on its longer side; grey, CMYK, alpha and 16-bit ones converted."""
+def _decoded(picture: Picture) -> Image:
+    """A picture as BGR, at most `_LONGEST` pixels on its longer side; grey, CMYK, alpha and 16-bit ones converted."""
     from PIL import Image as PillowImage
     from PIL import ImageOps
 
-    with PillowImage.open(path) as picture:
-        picture.draft("RGB", (1600, 1600))
-        turned = ImageOps.exif_transpose(picture)
-        if turned.mode.startswith(("I", "F")):
-            values = np.asarray(turned, np.float32)
-            low, high = float(values.min()), float(values.max())
-            top = 65535.0 if turned.mode.startswith("I;16") or high > 255 else max(high, 255.0)
-            grey = np.clip((values - min(low, 0.0)) * (255 / top), 0, 255).astype(np.uint8)
-            turned = PillowImage.fromarray(grey)
-        if "A" in turned.getbands() or "transparency" in turned.info:
-            turned = turned.convert("RGBA")
-            white = PillowImage.new("RGBA", turned.size, (255, 255, 255, 255))
-            turned = PillowImage.alpha_composite(white, turned)
-        image = cv2.cvtColor(np.asarray(turned.convert("RGB")), cv2.COLOR_RGB2BGR)
+    # JPEG can be decoded at a half, a quarter, an eighth of its size for a part of the time.
+    part = 0.75 * _LONGEST / max(picture.size)
+    picture.draft("RGB", (max(1, int(picture.width * part)), max(1, int(picture.height * part))))
+    turned = ImageOps.exif_transpose(picture)
+    if turned.mode.startswith(("I", "F")):
+        values = np.nan_to_num(np.asarray(turned, np.float32))
+        top = 65535.0 if turned.mode.startswith("I") and values.max() > 255 else max(float(values.max()), 255.0)
+        turned = PillowImage.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8))
+    if "A" in turned.getbands() or "transparency" in turned.info:
+        turned = turned.convert("RGBA")
+        white = PillowImage.new("RGBA", turned.size, (255, 255, 255, 255))
+        turned = PillowImage.alpha_composite(white, turned)
+    image: Image = cv2.cvtColor(np.asarray(turned.convert("RGB")), cv2.COLOR_RGB2BGR)
     longest = max(image.shape[:2])
-    if longest > 1600:
-        k = 1600 / longest
+    if longest > _LONGEST:
+        k = _LONGEST / longest
         size = (max(1, round(image.shape[1] * k)), max(1, round(image.shape[0] * k)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return image

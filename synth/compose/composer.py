@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augment import geometry
+from synth.compose import Refused
 from synth.compose.background import Backgrounds, Image, tinted
 from synth.compose.colour import Colour, contrasting_luminance, luminance, random_colour, with_luminance
 from synth.recipe import Recipe
@@ -22,15 +23,6 @@ Mask: TypeAlias = NDArray[Any]
 KEPT_INK = 0.6  # a unit with less of its ink in the frame leaves the label
 _PARTLY = 0.4  # what may at most be seen of a neighbouring letter or line
 _SLOPE = 1.1  # a turned line rises by at most this many times its own height
-
-
-class Refused(Exception):
-    """An attempt that gave no usable sample; `reason` is counted."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(slots=True)
