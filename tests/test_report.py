@@ -306,7 +306,10 @@ def test_report_counts_what_is_there(tmp_path: Path, layout: str) -> None:
 
 def test_report_leaves_shards_readable(tmp_path: Path) -> None:
     data = make(tmp_path / "d")
-    write_report(data, data / "report.html")
+    first = write_report(data, data / "report.html"), (data / "report.html").read_text(encoding="utf-8")
+    again = write_report(data, data / "report.html"), (data / "report.html").read_text(encoding="utf-8")
+    assert first[0] == again[0]
+    assert first[1].partition("<h2>")[0] == again[1].partition("<h2>")[0]
     assert len(ShardReader(data)) == 300
     assert sorted(path.name for path in data.iterdir()) == [
         "manifest.json",

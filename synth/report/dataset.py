@@ -286,7 +286,8 @@ def _text(data: _Data, seen: _Seen, absent: list[str], output: Path) -> str:
 
 
 def _bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    # Without reports, so that a second one says the same as the first.
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.suffix != ".html")
 
 
 def _spread(values: Sequence[float]) -> str:
