@@ -106,6 +106,11 @@ def face_for(text: str) -> Face:
     return _faces_for(text, 1)[0]
 
 
+def faces_of(text: str) -> list[Face]:
+    """Faces that have a whole text, one of each family. Raises Missing if there are none."""
+    return _faces_for(text, 10_000)
+
+
 def _faces_for(text: str, most: int) -> list[Face]:
     """Up to `most` faces that have a whole text, each of another family. Raises Missing if there are none."""
     found: dict[str, FaceInfo] = {}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import fontset
 import pytest
@@ -64,7 +65,7 @@ def test_script_runs_cover_the_text_and_neighbours_differ(text):
     runs = script_runs(text)
     assert [run[0] for run in runs] == [0, *[run[1] for run in runs[:-1]]]
     assert runs[-1][1] == len(text)
-    assert all(a[2] != b[2] for a, b in zip(runs, runs[1:], strict=False))
+    assert all(a[2] != b[2] for a, b in pairwise(runs))
 
 
 def test_runs_come_in_visual_order():

@@ -44,6 +44,8 @@ class Ink:
     ppem: int
 
 
+# Joiners and variation selectors: what they do is seen in other glyphs.
+_INKLESS = frozenset("\u034f\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
 _UNKNOWN: Glyph = (np.zeros((0, 0), np.uint8), 0, 0)
 
 
@@ -226,8 +228,9 @@ def _unit_boxes(
                 if space:
                     plain[k] = [ordered[k][2], top, ordered[k][3], bottom]
                 elif plain[k][2] <= plain[k][0]:
-                    raise NoInk(units[k])
-            return _arrays(plain, [False] * n, blank, left, top)
+                    break
+            else:
+                return _arrays(plain, [False] * n, blank, left, top)
     inf = float("inf")
     rows: list[list[float]] = [[inf, inf, -inf, -inf] for _ in range(n)]
     shared = [False] * n
@@ -254,7 +257,10 @@ def _unit_boxes(
                 shared[k] = True
     for k, row in enumerate(rows):
         if row[2] <= row[0]:
-            raise NoInk(units[k])
+            if not k or not _INKLESS.issuperset(units[k]):
+                raise NoInk(units[k])
+            # A code point of its own that is never drawn: it stands where the one before it does.
+            rows[k], shared[k], blank[k] = rows[k - 1], True, blank[k - 1]
     return _arrays(rows, shared, blank, left, top)
 
 
