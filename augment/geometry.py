@@ -233,11 +233,17 @@ class Warp:
 
     def __init__(self, *steps: Step) -> None:
         merged: list[Step] = []
+        product: Floats | None = None  # of the projective steps since the last other one, when there are several
         for step in steps:
             if merged and isinstance(step, Projective) and isinstance(merged[-1], Projective):
-                merged[-1] = Projective(step.matrix @ merged[-1].matrix)
-            else:
-                merged.append(step)
+                product = step.matrix @ (merged[-1].matrix if product is None else product)
+                continue
+            if product is not None:
+                merged[-1] = Projective(product)
+                product = None
+            merged.append(step)
+        if product is not None:
+            merged[-1] = Projective(product)
         object.__setattr__(self, "steps", tuple(merged))
 
     def __setattr__(self, name: str, value: object) -> None:

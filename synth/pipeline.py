@@ -77,6 +77,7 @@ class Pipeline:
         self._streams = Streams(recipe.seed)
         self._cache = GlyphCache()
         self._degrade = recipe.degrade_ops()
+        self._degrades = bool(self._degrade.ops)
 
     @cached_property
     def book(self) -> FontBook:
@@ -197,10 +198,12 @@ class Pipeline:
             image = composed.image
         else:
             composed = self._composer.compose(ink, self._neighbours(drawn, faces, ppem, rng), rng)
-            image = self._degrade(composed.image, rng)
+            image = composed.image
+            if self._degrades:
+                image = self._degrade(_three(image), rng)
         first, last = _kept(composed.inside, units)
         encoded = self._encode(image, rng)
-        contrast = self._check(encoded, composed, first, last, ink.blank)
+        contrast = self._check(encoded, image, composed, first, last, ink.blank)
         if first or last < len(units):
             units = units[first:last]
             text = "".join(units)
@@ -216,7 +219,7 @@ class Pipeline:
         if plain:
             meta["plain"] = True
         return Sample(
-            image,
+            _three(image),
             text,
             units,
             composed.polygons[first:last],
@@ -282,10 +285,24 @@ class Pipeline:
         quality = low + int(rng.random() * (high - low + 1))
         return cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
 
-    def _check(self, encoded: bytes, composed: Composed, first: int, last: int, blank: NDArray[np.bool_]) -> float:
+    def _check(
+        self,
+        encoded: bytes,
+        image: NDArray[Any],
+        composed: Composed,
+        first: int,
+        last: int,
+        blank: NDArray[np.bool_],
+    ) -> float:
         """The least contrast of the label's units on the decoded image. Raises Refused below the recipe's floor."""
         floor = self.recipe.legibility
         grey: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+        if composed.exact is not None and image is composed.image:
+            # Flat ink on a flat ground: what was drawn is known exactly, and all noise is the encoder's.
+            expected: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            error = cv2.norm(grey, expected, cv2.NORM_INF)
+            if error <= _ENCODING * abs(composed.exact) and abs(composed.exact) - error >= floor.contrast:
+                return round(abs(composed.exact), 1)
         polygons = composed.polygons[first:last]
         width = grey.shape[1]
         x = polygons[..., 0]
@@ -308,6 +325,13 @@ class Pipeline:
         if ratio.min() < floor.ratio:
             raise Refused("noise over the floor")
         return round(float(least.min()), 1)
+
+
+_ENCODING = 0.25  # of the contrast, that the encoder may change any pixel by where all else is exact
+
+
+def _three(image: NDArray[Any]) -> NDArray[Any]:
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
 
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode

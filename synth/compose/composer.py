@@ -22,6 +22,7 @@ Mask: TypeAlias = NDArray[Any]
 
 KEPT_INK = 0.6  # a unit with less of its ink in the frame leaves the label
 _PARTLY = 0.4  # what may at most be seen of a neighbouring letter or line
+_SLIVER = 0.06  # of a unit's box outside the frame: too little to hold two fifths of its ink
 _SLOPE = 1.1  # a turned line rises by at most this many times its own height
 
 
@@ -41,12 +42,14 @@ class Composed:
     """A picture before degradation.
 
     Attributes:
-        image: height × width × 3.
+        image: height × width × 3, or height × width where all is grey.
         coverage: height × width: how the letters were drawn, without stroke changes or wear.
         outlined: further coverages by which outlined letters may be recognised: the ring alone, and ring and letter.
         polygons: units × 4 × 2.
         inside: share of each unit's ink that lies in the frame; None where all of it does.
         background: kind of the surface.
+        exact: where the image is a flat ground and one flat ink laid over it by `coverage`, and nothing else: the
+            luminance of the ink over that of the ground; else None.
     """
 
     image: Image
@@ -55,6 +58,44 @@ class Composed:
     polygons: NDArray[np.float32]
     inside: NDArray[np.float64] | None
     background: str
+    exact: float | None
+
+
+@dataclass(slots=True)
+class _Placed:
+    """Where the line lies in the picture.
+
+    Attributes:
+        warp: from the ink's pixels to the picture's.
+        straight: the same as (x scale, y scale, left, top) when nothing is turned, slanted or bent, and the picture's
+            pixel rows fall on the ink's edges; else None.
+    """
+
+    warp: geometry.Warp
+    straight: tuple[float, float, int, int] | None
+    width: int
+    height: int
+    polygons: NDArray[np.float32]
+
+    def draw(self, layers: list[tuple[Mask, int]]) -> list[Mask]:
+        """The masks in the picture, each given with the padding around the ink that it has on all sides."""
+        if len(layers) == 1 and self.straight is not None:
+            return [self._resized(layers[0][0], self.straight)]
+        most = max(pad for _, pad in layers)
+        padded = [_padded(mask, most - pad) for mask, pad in layers]
+        warp = geometry.translation(-most, -most).then(self.warp) if most else self.warp
+        # One map for all of them.
+        moved = _warped(padded[0] if len(padded) == 1 else cv2.merge(padded), warp, self.width, self.height)
+        return [moved] if len(padded) == 1 else list(cv2.split(moved))
+
+    def _resized(self, mask: Mask, straight: tuple[float, float, int, int]) -> Mask:
+        x_scale, y_scale, left, top = straight
+        width, height = round(mask.shape[1] * x_scale), round(mask.shape[0] * y_scale)
+        if (width, height) != mask.shape[::-1]:
+            mode = cv2.INTER_AREA if y_scale < 0.7 else cv2.INTER_LINEAR
+            mask = cv2.resize(mask, (width, height), interpolation=mode)
+        right, bottom = self.width - left - width, self.height - top - height
+        return cv2.copyMakeBorder(mask, top, bottom, left, right, cv2.BORDER_CONSTANT, value=0)
 
 
 class Composer:
@@ -66,12 +107,10 @@ class Composer:
 
     def plain(self, ink: Ink, height: int) -> Composed:
         """Black on white, straight, whole: what every recipe falls back on."""
-        warp, width, polygons = self._frame(
-            ink, geometry.Warp(), height, (0.12 * height, 0.12 * height, 0.12 * height, 0.12 * height)
-        )
-        coverage = _warped(ink.mask, warp, width, height)
-        image = cv2.cvtColor(cv2.bitwise_not(coverage), cv2.COLOR_GRAY2BGR)
-        return Composed(image, coverage, (), polygons, None, "flat")
+        margin = 0.12 * height
+        placed = self._place(ink, geometry.Warp(), height, (margin, margin, margin, margin))
+        (coverage,) = placed.draw([(ink.mask, 0)])
+        return Composed(cv2.bitwise_not(coverage), coverage, (), placed.polygons, None, "flat", -255.0)
 
     def compose(self, ink: Ink, neighbours: Neighbours | None, rng: np.random.Generator) -> Composed:
         """One picture of `ink`.
@@ -80,33 +119,31 @@ class Composer:
             Refused: too wide for `layout.max_ratio`.
         """
         layout = self._recipe.layout
-        height = layout.height
         margins = self._margins(rng)
-        shape = self._shape(ink, rng)
-        warp, width, polygons = self._frame(ink, shape, height, margins)
-        scale = (height - margins[1] - margins[3]) / max(ink.mask.shape[0], 1)
-        strokes, hollow = self._strokes(ink, rng)
-        pad = (strokes.shape[0] - ink.mask.shape[0]) // 2
+        placed = self._place(ink, self._shape(ink, rng), layout.height, margins)
+        scale = (layout.height - margins[1] - margins[3]) / max(ink.mask.shape[0], 1)
+        layers = [(ink.mask, 0)]
+        strokes, outline = self._strokes(ink, rng)
+        if strokes is not ink.mask:
+            pad = (strokes.shape[0] - ink.mask.shape[0]) // 2
+            layers.append((strokes, pad))
+            if outline is not None:
+                layers.append((outline, pad))
         extras = self._extras(ink, neighbours, scale, margins, rng)
-        ground = self._ground(height, width, rng)
-        coverage = _warped(ink.mask, warp, width, height)
-        if strokes is ink.mask:
-            alpha = coverage
-        else:
-            alpha = _warped(strokes, geometry.translation(-pad, -pad).then(warp), width, height)
-        ring = None
-        if hollow is not None:
-            ring = _warped(hollow, geometry.translation(-pad, -pad).then(warp), width, height)
         if extras is not None:
-            canvas, left, top = extras
-            around = _warped(canvas, geometry.translation(-left, -top).then(warp), width, height)
-        else:
-            around = None
-        image = self._paint(ground, alpha, ring, around, scale * ink.ppem, rng)
+            layers.append((extras, ink.ppem))
+        ground = self._ground(layout.height, placed.width, rng)
+        drawn = placed.draw(layers)
+        coverage = drawn[0]
+        alpha = drawn[1] if strokes is not ink.mask else coverage
+        ring = drawn[2] if outline is not None else None
+        around = drawn[-1] if extras is not None else None
+        self._paint(ground, alpha, ring, around, scale * ink.ppem, rng)
         # The frame is laid around the polygons, so that only negative margins leave any of them outside.
-        inside = self._inside(ink, polygons, warp, width, height) if min(margins) < 0 else None
+        inside = self._inside(ink, placed) if min(margins) < 0 else None
         outlined = () if ring is None else (ring, cv2.max(ring, coverage))
-        return Composed(image, coverage, outlined, polygons, inside, ground.kind)
+        exact = ground.contrast if alpha is coverage else None
+        return Composed(ground.image(), coverage, outlined, placed.polygons, inside, ground.kind, exact)
 
     # -- shape ------------------------------------------------------------------------------------------------
 
@@ -169,54 +206,66 @@ class Composer:
             warp = warp.then(geometry.quad(corners, corners + shifts))
         return warp
 
-    def _frame(
+    def _place(
         self, ink: Ink, shape: geometry.Warp, height: int, margins: tuple[float, float, float, float]
-    ) -> tuple[geometry.Warp, int, NDArray[np.float32]]:
-        """The warp onto the picture, the picture's width, and the unit polygons in it."""
-        boxes = ink.boxes
-        corners = boxes[:, _CORNERS].reshape(-1, 4, 2)
-        moved = shape.forward(corners) if shape.steps else corners
+    ) -> _Placed:
+        """Fit the shaped line into the picture between the margins (left, top, right, bottom)."""
+        if not shape.steps and min(margins) >= 0:
+            return self._place_straight(ink, height, margins)
+        moved = shape.forward(ink.boxes[:, _CORNERS].reshape(-1, 4, 2))
         inked = moved[~ink.blank] if ink.blank.any() else moved
         flat = inked.reshape(-1, 2)
         (left, top), (right, bottom) = flat.min(0).tolist(), flat.max(0).tolist()
         scale = (height - margins[1] - margins[3]) / max(bottom - top, 1e-3)
-        width = math.ceil((right - left) * scale + margins[0] + margins[2])
+        width = self._allowed(math.ceil((right - left) * scale + margins[0] + margins[2]), height)
+        x, y = margins[0] - left * scale, margins[1] - top * scale
+        moved *= np.float32(scale)
+        moved[..., 0] += np.float32(x)
+        moved[..., 1] += np.float32(y)
+        fit = geometry.Projective(((scale, 0.0, x), (0.0, scale, y), (0.0, 0.0, 1.0)))
+        return _Placed(shape.then(fit), None, width, height, moved)
+
+    def _place_straight(self, ink: Ink, height: int, margins: tuple[float, float, float, float]) -> _Placed:
+        """The same without a warp: the mask's edges are put on pixel edges, so that it need only be resized."""
+        rows, columns = ink.mask.shape
+        left, top, right, bottom = (round(margin) for margin in margins)
+        y_scale = max(height - top - bottom, 1) / rows
+        text = max(round(columns * y_scale), 1)
+        x_scale = text / columns
+        width = self._allowed(left + text + right, height)
+        polygons = (ink.boxes * np.array((x_scale, y_scale, x_scale, y_scale), np.float32))[:, _CORNERS]
+        polygons += np.array((left, top) * 4, np.float32)
+        fit = geometry.Projective(((x_scale, 0.0, left), (0.0, y_scale, top), (0.0, 0.0, 1.0)))
+        straight = (x_scale, y_scale, left, top)
+        return _Placed(geometry.Warp(fit), straight, width, height, polygons.reshape(-1, 4, 2))
+
+    def _allowed(self, width: int, height: int) -> int:
         if width > self._recipe.layout.max_ratio * height:
             raise Refused("too wide")
-        width = max(width, 4)
-        x, y = margins[0] - left * scale, margins[1] - top * scale
-        fit = geometry.Projective(((scale, 0.0, x), (0.0, scale, y), (0.0, 0.0, 1.0)))
-        polygons = moved * np.float32(scale)
-        polygons[..., 0] += np.float32(x)
-        polygons[..., 1] += np.float32(y)
-        return (shape.then(fit) if shape.steps else geometry.Warp(fit)), width, polygons
+        return max(width, 4)
 
-    def _inside(
-        self, ink: Ink, polygons: NDArray[np.float32], warp: geometry.Warp, width: int, height: int
-    ) -> NDArray[np.float64]:
-        share = np.ones(len(polygons))
-        outside = (
-            (polygons[..., 0].min(1) < 0)
-            | (polygons[..., 1].min(1) < 0)
-            | (polygons[..., 0].max(1) > width)
-            | (polygons[..., 1].max(1) > height)
-        )
-        for unit in np.flatnonzero(outside):
-            x0, y0, x1, y1 = ink.boxes[unit]
+    def _inside(self, ink: Ink, placed: _Placed) -> NDArray[np.float64]:
+        """Share of each unit's ink in the frame, by its pixels where more than a sliver of its box lies outside."""
+        width, height = placed.width, placed.height
+        corners = placed.polygons
+        share = np.ones(len(corners))
+        low, high = corners.min(1), corners.max(1)
+        sliver = (high - low) * np.float32(_SLIVER)
+        beyond = np.maximum(-low, high - np.array((width, height), np.float32)) > sliver
+        for unit in np.flatnonzero(beyond.any(1)).tolist():
+            x0, y0, x1, y1 = ink.boxes[unit].tolist()
             if ink.blank[unit]:
-                x0, x1 = max(x0, 0.0), max(x1, 1.0)
-                spot = warp.forward(np.array(((x0 + x1) / 2, (y0 + y1) / 2)))
-                share[unit] = float(0 <= spot[0] <= width and 0 <= spot[1] <= height)
+                x, y = placed.warp.forward(np.array(((x0 + x1) / 2, (y0 + y1) / 2))).tolist()
+                share[unit] = float(0 <= x <= width and 0 <= y <= height)
                 continue
-            c0, r0 = math.floor(x0), math.floor(y0)
-            part = ink.mask[r0 : math.ceil(y1), c0 : math.ceil(x1)]
-            rows, columns = np.nonzero(part)
-            if not len(rows):
-                continue
-            weight = part[rows, columns].astype(np.float64)
-            spots = warp.forward(np.stack((columns + (c0 + 0.5), rows + (r0 + 0.5)), axis=1))
-            seen = (spots[:, 0] >= 0) & (spots[:, 0] <= width) & (spots[:, 1] >= 0) & (spots[:, 1] <= height)
-            share[unit] = float(weight[seen].sum() / weight.sum())
+            column, row = math.floor(x0), math.floor(y0)
+            part = ink.mask[row : math.ceil(y1), column : math.ceil(x1)]
+            ys, xs = np.nonzero(part)
+            weight = part[ys, xs].astype(np.float64)
+            spots = placed.warp.forward(np.stack((xs + (column + 0.5), ys + (row + 0.5)), axis=1))
+            x, y = spots[:, 0], spots[:, 1]
+            seen = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
+            share[unit] = weight[seen].sum() / max(weight.sum(), 1.0)
         return share
 
     # -- strokes ----------------------------------------------------------------------------------------------
@@ -235,7 +284,7 @@ class Composer:
         if not growth and not ring:
             return ink.mask, None
         pad = math.ceil(max(growth, 0.0) + ring) + 1
-        mask = cv2.copyMakeBorder(ink.mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
+        mask = _padded(ink.mask, pad)
         if growth:
             mask = _grown(mask, growth)
         if not ring:
@@ -249,8 +298,8 @@ class Composer:
         scale: float,
         margins: tuple[float, float, float, float],
         rng: np.random.Generator,
-    ) -> tuple[Mask, int, int] | None:
-        """Neighbouring ink, rules and underlines on a canvas of their own, and where the line's origin lies on it."""
+    ) -> Mask | None:
+        """Neighbouring ink, rules and underlines on a canvas of their own, one em wider than the ink on all sides."""
         config = self._recipe
         underline = bool(config.ink.underline) and rng.random() < config.ink.underline
         rule = bool(config.surroundings.rule) and rng.random() < config.surroundings.rule
@@ -290,7 +339,7 @@ class Composer:
                 away = int(ink.ppem * (0.12 + 0.2 * rng.random()))
                 x = pad - away - thick if side < 0.875 else pad + width + away
                 canvas[:, max(x, 0) : max(x + thick, 0)] = 255
-        return canvas, pad, pad
+        return canvas
 
     # -- paint ------------------------------------------------------------------------------------------------
 
@@ -325,7 +374,7 @@ class Composer:
         around: Mask | None,
         em: float,
         rng: np.random.Generator,
-    ) -> Image:
+    ) -> None:
         config = self._recipe.ink
         colour = self._ink_colour(ground, rng)
         tone = luminance(colour)
@@ -369,7 +418,8 @@ class Composer:
         low, high = config.opacity
         strength = low + (high - low) * draw() if low < 1 else 1.0
         if not hollowed:
-            if config.worn.p and draw() < config.worn.p:
+            worn = bool(config.worn.p) and draw() < config.worn.p
+            if worn:
                 alpha = self._worn(alpha, rng)
             if config.textured.p and draw() < config.textured.p:
                 ground.lay_image(self._fill(height, width, colour, rng), alpha, strength)
@@ -377,9 +427,10 @@ class Composer:
                 ground.print(colour, alpha, strength)
             else:
                 ground.lay(colour, alpha, strength)
+            if worn:
+                ground.contrast = None
             if config.emboss and draw() < config.emboss:
-                return _embossed(ground.image(), alpha, 30 + 60 * draw())
-        return ground.image()
+                ground.emboss(alpha, 30 + 60 * draw())
 
     def _worn(self, alpha: Mask, rng: np.random.Generator) -> Mask:
         low, high = self._recipe.ink.worn.amount
@@ -407,11 +458,18 @@ class Composer:
 
 
 class _Ground:
-    """What is painted on; a flat surface becomes an image only when something needs one."""
+    """What is painted on; a flat surface becomes an image only when something needs one.
+
+    Attributes:
+        own: the surface has colours of its own.
+        luminance: mean luminance.
+        contrast: what `Composed.exact` says.
+    """
 
     def __init__(self, height: int, width: int, colour: Colour, image: Image | None, kind: str) -> None:
         self.height, self.width, self.kind = height, width, kind
         self.own = kind in ("clutter", "pictures")
+        self.contrast: float | None = None
         self._colour = colour
         self._image = image
         self.luminance = luminance(colour)
@@ -420,41 +478,64 @@ class _Ground:
             self.luminance = luminance((b, g, r))
 
     def image(self) -> Image:
+        """The surface as it is now: height × width × 3, or height × width where all is grey."""
         if self._image is None:
             flat = [np.full((self.height, self.width), min(max(c, 0.0), 255.0) + 0.5, np.uint8) for c in self._colour]
-            self._image = cv2.merge(flat)
+            self._image = flat[0] if _is_grey(self._colour) else cv2.merge(flat)
         return self._image
+
+    def _three(self) -> Image:
+        image = self.image()
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
 
     def lay(self, colour: Colour, alpha: Mask, strength: float) -> None:
         """Lay a colour over it."""
         if self._image is None:
+            self.contrast = (luminance(colour) - self.luminance) * strength
+            if _is_grey(colour) and _is_grey(self._colour):
+                grey = _RAMP * ((colour[0] - self._colour[0]) * strength / 255) + (self._colour[0] + 0.5)
+                self._image = cv2.LUT(alpha, grey.clip(0, 255).astype(np.uint8))
+                return
             under, over = np.array(self._colour, np.float32), np.array(colour, np.float32)
-            table = under + _ALPHA * ((over - under) * np.float32(strength))
-            table += np.float32(0.5)
-            np.clip(table, 0, 255, out=table)
-            self._image = cv2.LUT(cv2.merge((alpha, alpha, alpha)), table.astype(np.uint8))
+            table = _RAMP[:, None, None] * ((over - under) * np.float32(strength / 255)) + (under + np.float32(0.5))
+            self._image = cv2.LUT(cv2.merge((alpha, alpha, alpha)), table.clip(0, 255).astype(np.uint8))
             return
+        self.contrast = None
         weight = _weight(alpha, strength)
-        kept = cv2.multiply(self._image, cv2.bitwise_not(weight), scale=1 / 255)
+        kept = cv2.multiply(self._three(), cv2.bitwise_not(weight), scale=1 / 255)
         tint: Any = (colour[0] / 255, colour[1] / 255, colour[2] / 255, 0.0)
         self._image = cv2.add(kept, cv2.multiply(weight, tint))
 
     def lay_image(self, over: Image, alpha: Mask, strength: float) -> None:
         """Lay a second image over it."""
+        self.contrast = None
         weight = _weight(alpha, strength)
-        kept = cv2.multiply(self.image(), cv2.bitwise_not(weight), scale=1 / 255)
+        kept = cv2.multiply(self._three(), cv2.bitwise_not(weight), scale=1 / 255)
         self._image = cv2.add(kept, cv2.multiply(over, weight, scale=1 / 255))
 
     def print(self, colour: Colour, alpha: Mask, strength: float) -> None:
         """Multiply it by a transparent ink that gives `colour` on a surface like this one's mean."""
         mean = max(self.luminance, 1.0)
         tint: Any = (min(colour[0] / mean, 1.0), min(colour[1] / mean, 1.0), min(colour[2] / mean, 1.0), 0.0)
-        self.lay_image(cv2.multiply(self.image(), tint), alpha, strength)
+        self.lay_image(cv2.multiply(self._three(), tint), alpha, strength)
+
+    def emboss(self, alpha: Mask, amount: float) -> None:
+        """Light one side of the letters' edges and darken the other."""
+        self.contrast = None
+        relief = cv2.filter2D(alpha, cv2.CV_16S, _RELIEF)
+        light = np.clip(relief * np.float32(amount / 255), 0, 255).astype(np.uint8)
+        dark = np.clip(relief * np.float32(-amount / 255), 0, 255).astype(np.uint8)
+        lit = cv2.add(self._three(), cv2.merge((light, light, light)))
+        self._image = cv2.subtract(lit, cv2.merge((dark, dark, dark)))
+
+
+def _is_grey(colour: Colour) -> bool:
+    return colour[0] == colour[1] == colour[2]
 
 
 _BLACK: Colour = (0.0, 0.0, 0.0)
 _WHITE: Colour = (255.0, 255.0, 255.0)
-_ALPHA = (np.arange(256, dtype=np.float32) / 255)[:, None, None]
+_RAMP = np.arange(256, dtype=np.float32)
 _CORNERS = np.array((0, 1, 2, 1, 2, 3, 0, 3))
 _KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 
@@ -471,6 +552,10 @@ def _warped(mask: Mask, warp: geometry.Warp, width: int, height: int) -> Mask:
             mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
             warp = back.then(warp)
     return warp.apply(mask, (width, height), 0)
+
+
+def _padded(mask: Mask, pad: int) -> Mask:
+    return cv2.copyMakeBorder(mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0) if pad else mask
 
 
 def _grown(mask: Mask, amount: float) -> Mask:
@@ -499,13 +584,6 @@ def _stamp(canvas: Mask, mask: Mask, x: int, y: int) -> None:
 
 def _weight(alpha: Mask, strength: float) -> Image:
     return cv2.merge((alpha, alpha, alpha) if strength >= 1 else [cv2.convertScaleAbs(alpha, alpha=strength)] * 3)
-
-
-def _embossed(image: Image, alpha: Mask, amount: float) -> Image:
-    relief = cv2.filter2D(alpha, cv2.CV_16S, _RELIEF)
-    light = np.clip(relief * np.float32(amount / 255), 0, 255).astype(np.uint8)
-    dark = np.clip(relief * np.float32(-amount / 255), 0, 255).astype(np.uint8)
-    return cv2.subtract(cv2.add(image, cv2.cvtColor(light, cv2.COLOR_GRAY2BGR)), cv2.cvtColor(dark, cv2.COLOR_GRAY2BGR))
 
 
 _RELIEF = np.array(((-1, -1, 0), (-1, 0, 1), (0, 1, 1)), np.float32) * 0.5

@@ -46,6 +46,7 @@ class Ink:
 
 # Joiners and variation selectors: what they do is seen in other glyphs.
 _INKLESS = frozenset("\u034f\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
+_FAR = 1 << 30
 _UNKNOWN: Glyph = (np.zeros((0, 0), np.uint8), 0, 0)
 
 
@@ -111,94 +112,95 @@ def draw_line(
         NoInk: a unit that is not blank has no ink.
     """
     placed: list[tuple[NDArray[np.uint8], int, int]] = []
-    # One row per cluster: first code point, end, pen before, pen after, ink left, top, right, bottom, run, lead glyph.
+    # One row per cluster: first code point, end, pen before, pen after, ink left, top, right, bottom.
     clusters: list[list[float]] = []
     carets: dict[int, tuple[Face, int, float, bool]] = {}
-    pen = 0.0
-    left = top = 1 << 30
-    right = bottom = -(1 << 30)
-    count = 0
     known = cache.glyphs
+    pen = 0.0
+    count = 0
     for run in runs:
         face = run.face
         key = id(face)
         loose = run.script not in CONNECTED
         gap = spacing * ppem if loose else 0.0
         wiggle = jitter if loose else None
-        glyphs, starts, advances = run.glyphs, run.clusters, run.advances
-        x_offsets, y_offsets = run.x_offsets, run.y_offsets
         size, rise = ppem, 0.0
         scale = ppem / face.upem
-        i, n = 0, len(glyphs)
         first = len(clusters)
-        while i < n:
-            start = starts[i]
-            if wiggle is not None:
-                up, factor = wiggle[count % len(wiggle)]
-                size = max(4, round(ppem * factor))
-                rise = -up * ppem
-                scale = size / face.upem
-            count += 1
-            before = pen
-            l_, t_, r_, b_ = 1 << 30, 1 << 30, -(1 << 30), -(1 << 30)
-            lead = i
-            while i < n and starts[i] == start:
-                x = pen + x_offsets[i] * scale
-                column = int(x // 1)
-                phase = int((x - column) * PHASES)
-                dy = rise - y_offsets[i] * scale
-                row = 0
-                if dy:
-                    row = int(dy // 1)
-                    phase += PHASES * int((dy - row) * PHASES)
-                drawn = known.get((key, glyphs[i], size, phase), _UNKNOWN)
-                if drawn is _UNKNOWN:
-                    drawn = cache.get(face, glyphs[i], size, phase)
-                if drawn is not None:
-                    bitmap, dx, dy_ = drawn
-                    x0, y0 = column + dx, row + dy_
-                    h, w = bitmap.shape
-                    placed.append((bitmap, x0, y0))
-                    if x0 < l_:
-                        l_ = x0
-                    if y0 < t_:
-                        t_ = y0
-                    if x0 + w > r_:
-                        r_ = x0 + w
-                    if y0 + h > b_:
-                        b_ = y0 + h
-                pen += advances[i] * scale
-                i += 1
-            if l_ < left:
-                left = l_
-            if t_ < top:
-                top = t_
-            if r_ > right:
-                right = r_
-            if b_ > bottom:
-                bottom = b_
-            if i == lead + 1:
-                carets[start] = (face, glyphs[lead], scale, run.rtl)
-            clusters.append([start, 0, before, pen, l_, t_, r_, b_])
-            pen += gap
+        start = -1
+        for glyph, begins, advance, x_offset, y_offset in zip(
+            run.glyphs, run.clusters, run.advances, run.x_offsets, run.y_offsets, strict=True
+        ):
+            if begins != start:
+                if start >= 0:
+                    pen += gap
+                start = begins
+                if wiggle is not None:
+                    up, factor = wiggle[count % len(wiggle)]
+                    size = max(4, round(ppem * factor))
+                    rise = -up * ppem
+                    scale = size / face.upem
+                    count += 1
+                row = [start, 0, pen, pen, _FAR, _FAR, -_FAR, -_FAR]
+                clusters.append(row)
+                carets[start] = (face, glyph, scale, run.rtl)
+            else:
+                carets.pop(start, None)
+            x = pen + x_offset * scale
+            column = int(x // 1)
+            phase = int((x - column) * PHASES)
+            line = 0
+            if rise or y_offset:
+                y = rise - y_offset * scale
+                line = int(y // 1)
+                phase += PHASES * int((y - line) * PHASES)
+            drawn = known.get((key, glyph, size, phase), _UNKNOWN)
+            if drawn is _UNKNOWN:
+                drawn = cache.get(face, glyph, size, phase)
+            if drawn is not None:
+                bitmap, left, top = drawn
+                left += column
+                top += line
+                placed.append((bitmap, left, top))
+                height, width = bitmap.shape
+                if left < row[4]:
+                    row[4] = left
+                if top < row[5]:
+                    row[5] = top
+                if left + width > row[6]:
+                    row[6] = left + width
+                if top + height > row[7]:
+                    row[7] = top + height
+            pen += advance * scale
+            row[3] = pen
+        pen += gap
         # A cluster reaches to the next one in logical order.
         here = clusters[first:]
         if run.rtl:
             here.reverse()
-        for a, b in pairwise(here):
-            a[1] = b[0]
+        for before, after in pairwise(here):
+            before[1] = after[0]
         if here:
             here[-1][1] = run.stop
-    if right <= left:
+    if not placed:
         raise NoInk("".join(units))
+    left = int(min(row[4] for row in clusters))
+    top = int(min(row[5] for row in clusters))
+    right = int(max(row[6] for row in clusters))
+    bottom = int(max(row[7] for row in clusters))
     mask = np.zeros((bottom - top, right - left), np.uint8)
+    edge = left
     for bitmap, x0, y0 in placed:
-        h, w = bitmap.shape
-        x0 -= left
-        y0 -= top
-        view = mask[y0 : y0 + h, x0 : x0 + w]
-        # Saturating sum: seams of joined letters close, where a maximum would leave them grey.
-        cv2.add(view, bitmap, view)
+        height, width = bitmap.shape
+        rows, columns = slice(y0 - top, y0 - top + height), slice(x0 - left, x0 - left + width)
+        if x0 >= edge:
+            mask[rows, columns] = bitmap
+        else:
+            # Saturating sum: seams of joined letters close, where a maximum would leave them grey.
+            view = mask[rows, columns]
+            cv2.add(view, bitmap, view)
+        if x0 + width > edge:
+            edge = x0 + width
     boxes, shared, blank = _unit_boxes(units, clusters, carets, left, top, right, bottom)
     return Ink(mask, boxes, shared, blank, float(-top), ppem)
 

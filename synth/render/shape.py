@@ -58,6 +58,11 @@ class Run:
 
 
 _scripts: dict[str, str] = {}
+# By whether a run begins the text and whether it ends it; enumerations are slow to combine.
+_FLAGS = (
+    (hb.BufferFlags.DEFAULT, hb.BufferFlags.EOT),
+    (hb.BufferFlags.BOT, hb.BufferFlags.BOT | hb.BufferFlags.EOT),
+)
 
 
 def script_of(character: str) -> str:
@@ -129,12 +134,7 @@ def shape_run(
     buffer.script = script
     if language:
         buffer.language = language
-    flags = hb.BufferFlags.DEFAULT
-    if start == 0:
-        flags |= hb.BufferFlags.BOT
-    if stop == len(text):
-        flags |= hb.BufferFlags.EOT
-    buffer.flags = flags
+    buffer.flags = _FLAGS[start == 0][stop == len(text)]
     hb.shape(face.hb, buffer, features)
     infos = buffer.glyph_infos
     glyphs = [info.codepoint for info in infos]
