@@ -542,5 +542,9 @@ def _summary(model: type[BaseModel]) -> str:
 
 
 def _inline(value: Any) -> str:
-    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False)
+    for plain in (True, False):
+        text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=plain, width=10**9, sort_keys=False)
+        # Line breaks other than LF do not survive PyYAML unless escaped.
+        if not any(c in text for c in "\x85\u2028\u2029"):
+            break
     return text.removesuffix("\n").removesuffix("\n...")
