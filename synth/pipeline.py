@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,7 +21,7 @@ from synth.compose.composer import KEPT_INK, Composed, Composer, Neighbours
 from synth.compose.legibility import unit_contrast
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
-from synth.fonts.index import scan
+from synth.fonts.index import FontIndex, scan
 from synth.recipe import Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
 from synth.render.shape import Undrawable, shape_line
@@ -80,11 +81,24 @@ class Pipeline:
         self._degrades = bool(self._degrade.ops)
 
     @cached_property
+    def _index(self) -> FontIndex:
+        return scan(self.recipe.fonts.paths or None)
+
+    @cached_property
     def book(self) -> FontBook:
         """The fonts of the recipe."""
         excluded = set(self.recipe.fonts.exclude)
-        index = scan(self.recipe.fonts.paths or None)
-        return FontBook([face for face in index.faces if face.family not in excluded], self.recipe.fonts)
+        return FontBook([face for face in self._index.faces if face.family not in excluded], self.recipe.fonts)
+
+    @property
+    def rejected_fonts(self) -> list[tuple[Path, str]]:
+        """Files and faces that are of no use, with the reason, where the recipe names fonts."""
+        return list(self._index.rejected) if self.recipe.fonts.paths else []
+
+    @property
+    def rejected_pictures(self) -> list[tuple[Path, str]]:
+        """Background pictures that are of no use, with the reason."""
+        return self._backgrounds.rejected
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Pipeline, (self.recipe,)
@@ -324,7 +338,7 @@ class Pipeline:
             raise Refused("contrast under the floor")
         if ratio.min() < floor.ratio:
             raise Refused("noise over the floor")
-        return round(float(least.min()), 1)
+        return round(min(float(least.min()), 255.0), 1)
 
 
 _ENCODING = 0.25  # of the contrast, that the encoder may change any pixel by where all else is exact

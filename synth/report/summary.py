@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import unicodedata2
 
-from synth.fonts.index import scan
 from synth.text.charset import Charset
 
 if TYPE_CHECKING:
@@ -136,10 +135,8 @@ def _refused(summary: Summary, pipeline: Pipeline) -> list[str]:
             )
     if unused := pipeline.source.unused_templates:
         lines.append(_line("", f"{counted(len(unused), 'template')} left out: never inside the charset"))
-    paths = pipeline.recipe.fonts.paths
-    if paths:  # What the machine's own folders hold besides fonts is nobody's worry.
-        lines += _rejected("font files", scan(paths).rejected)
-    lines += _rejected("pictures", pipeline._backgrounds.rejected)
+    lines += _rejected("font files", pipeline.rejected_fonts)
+    lines += _rejected("pictures", pipeline.rejected_pictures)
     return lines
 
 
