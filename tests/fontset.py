@@ -76,11 +76,16 @@ def lines(name: str) -> list[str]:
     return data_file(f"corpora/{name}.txt").read_text(encoding="utf-8").splitlines()
 
 
+def folders() -> list[str]:
+    """Where the fonts to test with are; empty for those that `synth` finds by itself."""
+    folder = os.environ.get("SCRIPTORIUM_TEST_FONTS")
+    return [folder] if folder else []
+
+
 @cache
 def faces() -> tuple[FaceInfo, ...]:
     """The faces to test with; those of the Noto project, upright and regular, come first."""
-    folder = os.environ.get("SCRIPTORIUM_TEST_FONTS")
-    found = scan([Path(folder)] if folder else None).faces
+    found = scan([Path(folder) for folder in folders()] or None).faces
     return tuple(
         sorted(found, key=lambda f: (not f.family.startswith("Noto S"), f.style != "Regular", f.family, f.digest))
     )
