@@ -201,7 +201,8 @@ class Composer:
             strength = (low + (high - low) * draw()) * height
             x0, y0 = middle[0] - reach / 2, middle[1] - height / 2
             x1, y1 = x0 + reach, y0 + height
-            shifts = (rng.random((4, 2)) - 0.5) * (2 * strength, 1.4 * strength)
+            # The corners of a narrow letter must not change places.
+            shifts = (rng.random((4, 2)) - 0.5) * (2 * min(strength, 0.25 * reach), 1.4 * strength)
             corners = np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
             warp = warp.then(geometry.quad(corners, corners + shifts))
         return warp
