@@ -308,7 +308,7 @@ def test_letters_outside_the_frame_leave_the_label(tmp_path):
     corpus.write_text(word, encoding="utf-8")
     margins = ["layout.margin_x=[-1.0, 0.1]", "layout.margin_y=[0.1, 0.1]", "layout.height=48"]
     pipeline = pipeline_of(corpus, [tmp_path / "boxes.ttf"], *margins, preset="clean")
-    cut = 0
+    cut, shares = 0, []
     for index in range(150):
         sample = pipeline[index]
         assert sample.text in word and len(sample.polygons) == len(sample.text)
@@ -317,20 +317,23 @@ def test_letters_outside_the_frame_leave_the_label(tmp_path):
         begins = np.flatnonzero(np.diff(np.concatenate(([0], columns.astype(int)))) == 1)
         for polygon in sample.polygons:
             left, right = float(polygon[:, 0].min()), float(polygon[:, 0].max())
-            assert (min(right, width) - max(left, 0)) / (right - left) > 0.55
+            shares.append((min(right, width) - max(left, 0)) / (right - left))
         # as many letters as are to be seen, but for one at either end of which too little is
         assert 0 <= len(begins) - len(sample.text) <= 2
         cut += sample.text != word
     assert cut > 50
+    assert 0.55 < min(shares) < 0.7
 
 
 def test_a_letter_in_the_middle_is_never_cut_off(tmp_path):
-    # the middle letter stands so low that the bottom margin cuts it off: no attempt passes
+    # the middle one is so small and low that the bottom margin cuts it off, and little of the others: no attempt passes
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("aaa,aaa", encoding="utf-8")
     glyphs = make_font("a,", family="Boxes")
     low = glyphs["glyf"]["uni002C"]
-    low.coordinates.translate((0, -900))
+    low.coordinates.scale((1, 0.25))
+    low.coordinates.translate((0, -400))
+    low.coordinates.toInt()
     low.recalcBounds(glyphs["glyf"])
     glyphs.save(tmp_path / "boxes.ttf")
     margins = ["layout.margin_x=[0.1, 0.1]", "layout.margin_y=[-0.3, -0.3]", "layout.height=48"]
@@ -338,7 +341,7 @@ def test_a_letter_in_the_middle_is_never_cut_off(tmp_path):
     for index in range(10):
         sample = pipeline[index]
         assert sample.meta["plain"] and sample.text == "aaa,aaa"
-        assert {reason for reason, _ in sample.refusals} <= {"a letter in the middle is cut off", "outside the frame"}
+        assert {reason for reason, _ in sample.refusals} == {"a letter in the middle is cut off"}
 
 
 def test_spaces_do_not_end_a_clipped_label(tmp_path):

@@ -78,6 +78,13 @@ def test_runs_come_in_visual_order():
     assert drawn == "".join(text[i] for i in order) == f"abc {HE[::-1]} 12 {HE[::-1]} def"
 
 
+def test_scripts_from_right_to_left_follow_each_other_to_the_left():
+    text = f"{HE} {AR}"
+    face = fontset.face_for(text)
+    runs = shape_line(text, [(face, 0, len(text))])
+    assert [(run.script, run.start) for run in runs] == [("Arab", 5), ("Hebr", 0)]
+
+
 def test_digits_in_arabic_read_from_left_to_right():
     text = f"{AR} 123"
     face = fontset.face_for(text)
