@@ -104,9 +104,7 @@ def _load(
         sections["background"] = {"paths": [str(path) for path in backgrounds]}
     if height is not None:
         sections["layout"] = {"height": height}
-    if charset is not None:
-        sections["corpus"] = {"charset": str(charset)}
-    loaded = Recipe.load(recipe, corpus=list(corpus), overrides=overrides, **sections)
+    loaded = Recipe.load(recipe, corpus=list(corpus), charset=charset, overrides=overrides, **sections)
     if not loaded.corpus.files and not (loaded.corpus.templates and loaded.corpus.template_share == 1):
         raise RecipeError("no corpus: give --corpus FILE, or corpus.files in the recipe")
     return loaded

@@ -354,6 +354,7 @@ class Recipe(Section):
         source: str | Path = "scene",
         *,
         corpus: Sequence[str | Path] = (),
+        charset: str | Path | None = None,
         overrides: Sequence[str] = (),
         **sections: Mapping[str, Any],
     ) -> Recipe:
@@ -362,6 +363,7 @@ class Recipe(Section):
         Args:
             source: the name of a preset, or a path ending in .yml or .yaml.
             corpus: text files; they take the place of `corpus.files`.
+            charset: dictionary; takes the place of `corpus.charset`.
             overrides: `section.key=value`, the value in YAML.
             sections: keys of sections to set, such as `layout={"height": 48}`.
 
@@ -374,6 +376,8 @@ class Recipe(Section):
                 _set(values, (name, key), value, path)
         if corpus:
             _set(values, ("corpus", "files"), [{"path": str(name)} for name in corpus], path)
+        if charset is not None:
+            _set(values, ("corpus", "charset"), str(charset), path)
         for override in overrides:
             key, sign, value = override.partition("=")
             if not sign:

@@ -1,9 +1,12 @@
-"""What several test modules need: a cache of their own, and fonts that every environment has."""
+"""What several test modules need: a cache of their own, fonts that every environment has, the command line."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,3 +34,38 @@ def dejavu() -> list[Path]:
     assert spec is not None and spec.submodule_search_locations
     folder = Path(next(iter(spec.submodule_search_locations))) / "mpl-data" / "fonts" / "ttf"
     return [folder / "DejaVuSans.ttf", folder / "DejaVuSerif-Bold.ttf"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command has said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line on stderr of a command that ended with 2 and said nothing else."""
+        assert self.code == 2, self
+        assert not self.out and self.err.endswith("\n") and self.err.count("\n") == 1, self
+        return self.err.rstrip("\n")
+
+
+@pytest.fixture(scope="module")
+def synth(own_cache: Path) -> Callable[..., Done]:
+    """Runs `synth` with some arguments in this process."""
+    from synth.cli import main
+
+    def run(*args: object) -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main.main([str(arg) for arg in args], prog_name="synth")
+                code: object = 0
+            except SystemExit as end:
+                code = end.code or 0
+        assert isinstance(code, int)
+        return Done(code, out.getvalue(), err.getvalue())
+
+    return run

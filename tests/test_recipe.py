@@ -131,6 +131,7 @@ def test_a_file_is_laid_over_the_defaults_and_overrides_over_the_file(tmp_path: 
     recipe = Recipe.load(
         path,
         corpus=["a.txt", "b.txt"],
+        charset="c.txt",
         overrides=["layout.size=[1, 2]", "corpus.case.upper = 2", "degrade.blur.p=1", "degrade.noise=", "seed=4"],
         layout={"height": 64},
         fonts={"paths": ["f"]},
@@ -138,7 +139,7 @@ def test_a_file_is_laid_over_the_defaults_and_overrides_over_the_file(tmp_path: 
     assert (recipe.layout.height, recipe.layout.jitter_share, recipe.layout.size) == (64, 0.5, (1.0, 2.0))
     assert recipe.corpus.case.upper == 2 and recipe.seed == 4
     assert [file.path for file in recipe.corpus.files] == [Path("a.txt"), Path("b.txt")]
-    assert recipe.fonts.paths == (Path("f"),)
+    assert recipe.fonts.paths == (Path("f"),) and recipe.corpus.charset == Path("c.txt")
     assert recipe.degrade["blur"]["p"] == 1 and list(recipe.degrade) == ["blur", "noise"]
     assert recipe.degrade["noise"] == known_ops()["noise"]().model_dump(mode="json")
     # All else is as the sections have it.
