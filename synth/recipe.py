@@ -112,7 +112,9 @@ class Corpus(Section):
         "grapheme", description="what labels are cut into without a charset: codepoint, grapheme or akshara"
     )
     charset: Named | None = Field(None, description="dictionary, one unit per line; texts with others are dropped")
-    language: str | None = Field(None, description="BCP 47 language for shaping, such as sr or ur")
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
+        None, description="BCP 47 language for shaping, such as sr or ur"
+    )
     direction: Literal["auto", "ltr", "rtl"] = Field(
         "auto", description="base direction of a line (UAX #9): auto, ltr or rtl"
     )
@@ -486,6 +488,7 @@ _SHOULD_BE = {
     "dict_type": "should be a mapping",
     "tuple_type": "should be a list",
     "missing": "is missing",
+    "string_pattern_mismatch": "should be a BCP 47 tag such as sr or zh-Hant",
     "too_long": "should not be so long a list",
 }
 

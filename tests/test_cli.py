@@ -209,7 +209,7 @@ def test_options_reach_the_recipe(synth: Synth, basics: list[object], tmp_path: 
     )  # fmt: skip
     assert done.code == 0, done.err
     records = paddleocr(tmp_path / "data")
-    assert {label for _, label in records} == {"Eins", "zwei", "acht", "vier"}
+    assert {label for _, label in records} == {"Eins", "zwei", "acht", "vier", "sechs"}
     for image, _ in records:
         assert image.shape[0] == 48
         assert image[0, 0, 2] > 150 and image[0, 0, :2].max() < 60
