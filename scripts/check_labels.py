@@ -148,9 +148,9 @@ def main() -> int:
     fonts = None
     begun = time.monotonic()
     for preset in ("document", "scene"):
-        sections = {"fonts": {"paths": [str(path) for path in options.fonts]}} if options.fonts else {}
+        paths = {"paths": [str(path) for path in options.fonts]}
         overrides = [*PLAIN, f"seed={options.seed}"]
-        recipe = Recipe.load(preset, corpus=corpus, overrides=overrides, **sections)
+        recipe = Recipe.load(preset, corpus=corpus, overrides=overrides, fonts=paths)
         pipeline = Pipeline(recipe)
         fonts = fonts or Fonts(pipeline.book.faces)
         for index in range(options.first, options.first + options.count // 2):
