@@ -44,9 +44,12 @@ Weight = Annotated[float, Field(ge=0)]
 _Grey = Annotated[float, Field(ge=0, le=255)]
 _Signed = Annotated[float, Field(ge=-1, le=1)]
 _Factor = Annotated[float, Field(ge=0.1, le=10)]
+_Size = Annotated[float, Field(ge=0.1, le=4)]
+_Stroke = Annotated[float, Field(ge=-0.25, le=0.25)]
+_Ring = Annotated[float, Field(ge=0, le=0.25)]
 _MarginX = Annotated[float, Field(ge=-1, le=10)]
 # What two margins leave for the text is never nothing.
-_MarginY = Annotated[float, Field(ge=-1, le=0.45)]
+_MarginY = Annotated[float, Field(ge=-0.5, le=0.45)]
 # Beyond it, the corners of a line seen from the side may change places.
 _CornerShift = Annotated[float, Field(ge=0, le=0.3)]
 _Degrees = Annotated[float, Field(ge=-180, le=180)]
@@ -55,6 +58,9 @@ GreyRange = Annotated[tuple[_Grey, _Grey], AfterValidator(_ordered)]
 SignedRange = Annotated[tuple[_Signed, _Signed], AfterValidator(_ordered)]
 FactorRange = Annotated[tuple[_Factor, _Factor], AfterValidator(_ordered)]
 CountRange = Annotated[tuple[_Count, _Count], AfterValidator(_ordered)]
+_Sizes = Annotated[tuple[_Size, _Size], AfterValidator(_ordered)]
+_Strokes = Annotated[tuple[_Stroke, _Stroke], AfterValidator(_ordered)]
+_Rings = Annotated[tuple[_Ring, _Ring], AfterValidator(_ordered)]
 _MarginsX = Annotated[tuple[_MarginX, _MarginX], AfterValidator(_ordered)]
 _MarginsY = Annotated[tuple[_MarginY, _MarginY], AfterValidator(_ordered)]
 _CornerShifts = Annotated[tuple[_CornerShift, _CornerShift], AfterValidator(_ordered)]
@@ -133,7 +139,7 @@ class Layout(Section):
     """How a line is set and how tightly it is cut out."""
 
     height: Annotated[int, Field(ge=8, le=256)] = Field(32, description="image height in pixels")
-    size: FactorRange = Field(
+    size: _Sizes = Field(
         (0.95, 1.25), description="size at which glyphs are drawn, em over image height, before the fit"
     )
     spacing: SignedRange = Field(
@@ -154,7 +160,7 @@ class Outline(Section):
     """A stroke around the letters."""
 
     p: Share = Field(0.0, description="share of samples")
-    width: ShareRange = Field((0.02, 0.06), description="em")
+    width: _Rings = Field((0.02, 0.06), description="em")
     hollow: Share = Field(0.2, description="share of outlines whose letters are filled with the background's colour")
 
 
@@ -191,7 +197,7 @@ class Textured(Section):
 class InkSection(Section):
     """The ink itself."""
 
-    weight: SignedRange = Field((0.0, 0.0), description="growth of the strokes on either side, em; negative thins")
+    weight: _Strokes = Field((0.0, 0.0), description="growth of the strokes on either side, em; negative thins")
     weight_share: Share = Field(0.0, description="share of samples whose strokes grow or thin")
     opacity: ShareRange = Field((1.0, 1.0), description="1: nothing shows through")
     multiply: Share = Field(0.0, description="share of samples printed through (multiplied) instead of painted over")
