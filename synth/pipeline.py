@@ -315,22 +315,16 @@ class Pipeline:
             # Flat ink on a flat ground: what was drawn is known exactly, and all noise is the encoder's.
             expected: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
             error = cv2.norm(grey, expected, cv2.NORM_INF)
-            if error <= _ENCODING * abs(composed.exact) and abs(composed.exact) - error >= floor.contrast:
+            # Even ink that covers a quarter of a pixel at best stands out then.
+            if error <= _ENCODING * abs(composed.exact) and (abs(composed.exact) - error) / 4 >= floor.contrast:
                 return round(abs(composed.exact), 1)
-        polygons = composed.polygons[first:last]
-        width = grey.shape[1]
-        x = polygons[..., 0]
-        spans = np.empty((len(x), 2), np.intp)
-        begin, end = spans[:, 0], spans[:, 1]
-        np.minimum(np.maximum(x.min(1), 0), width - 1, out=begin, casting="unsafe")
-        np.minimum(x.max(1) + np.float32(1), width, out=end, casting="unsafe")
-        np.maximum(begin + 1, end, out=end)
+        boxes = _boxes(composed.polygons[first:last], grey.shape)
         if blank[first:last].any():
-            spans = spans[~blank[first:last]]
-        contrast, ratio = unit_contrast(grey, composed.coverage, spans)
+            boxes = boxes[~blank[first:last]]
+        contrast, ratio = unit_contrast(grey, composed.coverage, boxes)
         least = np.abs(contrast)
         for coverage in composed.outlined:
-            other, other_ratio = unit_contrast(grey, coverage, spans)
+            other, other_ratio = unit_contrast(grey, coverage, boxes)
             better = other_ratio > ratio
             least = np.where(better, np.abs(other), least)
             ratio = np.where(better, other_ratio, ratio)
@@ -342,6 +336,15 @@ class Pipeline:
 
 
 _ENCODING = 0.25  # of the contrast, that the encoder may change any pixel by where all else is exact
+
+
+def _boxes(polygons: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.intp]:
+    """Pixel boxes around polygons, half a pixel wider and within the image, as `unit_contrast` takes them."""
+    boxes = np.empty((len(polygons), 4), np.intp)
+    end = np.array((shape[1], shape[0]), np.float32)
+    np.clip(polygons.min(1) - np.float32(0.5), 0, end - 1, out=boxes[:, :2], casting="unsafe")
+    np.clip(polygons.max(1) + np.float32(1.5), 1, end, out=boxes[:, 2:], casting="unsafe")
+    return boxes
 
 
 def _three(image: NDArray[Any]) -> NDArray[Any]:
