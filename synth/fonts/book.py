@@ -76,7 +76,7 @@ class FontBook:
         ScriptoriumError: there are no faces.
     """
 
-    def __init__(self, faces: Sequence[FaceInfo], config: Fonts, max_open: int = 160) -> None:
+    def __init__(self, faces: Sequence[FaceInfo], config: Fonts, max_open: int = 96) -> None:
         if not faces:
             raise ScriptoriumError("no usable font found: give --fonts DIR or run `synth fonts install SCRIPT`")
         self.faces = tuple(faces)

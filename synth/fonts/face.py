@@ -29,6 +29,10 @@ class Face:
         info: the face as indexed.
         coordinates: design coordinates by axis tag, for variable fonts.
 
+    Attributes:
+        name: for people.
+        key: the same for the same outlines, whenever and wherever they are opened.
+
     Raises:
         ScriptoriumError: the file changed or vanished since it was indexed.
     """
@@ -52,7 +56,9 @@ class Face:
         self._ppem = 0
         self.dotted_circle = self.hb.get_nominal_glyph(0x25CC) or -1
         self._slot = self._ft._FT_Face
-        self.name = " ".join(filter(None, (info.family, info.style, _coordinates_name(self.coordinates))))
+        place = _coordinates_name(self.coordinates)
+        self.key = f"{info.digest}#{info.number} {place}"
+        self.name = " ".join(filter(None, (info.family, info.style, place)))
 
     def rasterise(self, glyph: int, ppem: int, phase_x: int = 0, phase_y: int = 0) -> Glyph | None:
         """Coverage of one glyph from its outline, or None when it has no ink.

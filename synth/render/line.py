@@ -54,24 +54,21 @@ class GlyphCache:
     """Rasterised glyphs, bounded by bytes; the oldest go first.
 
     Attributes:
-        glyphs: bitmaps by (id of the face, glyph, pixels per em, phase); to look in before calling `get`.
+        glyphs: bitmaps by (key of the face, glyph, pixels per em, phase); to look in before calling `get`.
     """
 
     def __init__(self, max_bytes: int = 96 << 20) -> None:
-        self.glyphs: dict[tuple[int, int, int, int], Glyph | None] = {}
-        self._faces: dict[int, Face] = {}
+        self.glyphs: dict[tuple[str, int, int, int], Glyph | None] = {}
         self._bytes = 0
         self._max = max_bytes
 
     def get(self, face: Face, glyph: int, ppem: int, phase: int) -> Glyph | None:
         """The glyph's bitmap; `phase` is phase_x + PHASES * phase_y."""
-        key = (id(face), glyph, ppem, phase)
+        key = (face.key, glyph, ppem, phase)
         try:
             return self.glyphs[key]
         except KeyError:
             pass
-        # Held, so that no other face gets the same id while its glyphs are here.
-        self._faces[id(face)] = face
         drawn = face.rasterise(glyph, ppem, phase % PHASES, phase // PHASES)
         self.glyphs[key] = drawn
         self._bytes += 250 + (drawn[0].nbytes if drawn else 0)
@@ -85,8 +82,6 @@ class GlyphCache:
                 break
             drawn = self.glyphs.pop(key)
             self._bytes -= 250 + (drawn[0].nbytes if drawn else 0)
-        alive = {key[0] for key in self.glyphs}
-        self._faces = {k: v for k, v in self._faces.items() if k in alive}
 
 
 def draw_line(
@@ -120,7 +115,7 @@ def draw_line(
     count = 0
     for run in runs:
         face = run.face
-        key = id(face)
+        key = face.key
         loose = run.script not in CONNECTED
         gap = spacing * ppem if loose else 0.0
         wiggle = jitter if loose else None
