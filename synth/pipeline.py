@@ -321,17 +321,20 @@ class Pipeline:
         boxes = _boxes(composed.polygons[first:last], grey.shape)
         if blank[first:last].any():
             boxes = boxes[~blank[first:last]]
-        contrast, ratio = unit_contrast(grey, composed.coverage, boxes)
+        contrast, ratio, evenness = unit_contrast(grey, composed.coverage, boxes)
         least = np.abs(contrast)
         for coverage in composed.outlined:
-            other, other_ratio = unit_contrast(grey, coverage, boxes)
+            other, other_ratio, other_evenness = unit_contrast(grey, coverage, boxes)
             better = other_ratio > ratio
             least = np.where(better, np.abs(other), least)
             ratio = np.where(better, other_ratio, ratio)
+            evenness = np.where(better, other_evenness, evenness)
         if len(least) == 0 or least.min() < floor.contrast:
             raise Refused("contrast under the floor")
         if ratio.min() < floor.ratio:
             raise Refused("noise over the floor")
+        if evenness.min() < floor.evenness:
+            raise Refused("strokes lost")
         return round(min(float(least.min()), 255.0), 1)
 
 

@@ -316,6 +316,7 @@ class Legibility(Section):
 
     contrast: _Grey = Field(24.0, description="grey levels between a unit's ink and its surround")
     ratio: Weight = Field(0.7, description="the ink's signal over the local noise")
+    evenness: Share = Field(0.2, description="what the worst eighth of a unit keeps of the unit's contrast")
     attempts: Annotated[int, Field(ge=1, le=100)] = Field(6, description="after so many refusals: a plain rendering")
 
 

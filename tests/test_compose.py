@@ -117,7 +117,7 @@ def test_contrast_and_ratio_follow_the_formula(seed: int, height: int, width: in
     noise = rng.normal(0, rng.uniform(0, 30), (height, width))
     grey = np.clip(ground + (int(ink) - int(ground)) * (coverage / 255) + noise, 0, 255).astype(np.uint8)
     boxes = [(0, 0, 4, height), (3, 2, 9, 7), (5, 4, 6, 9), (9, 0, width, height), (0, height - 3, width, height)]
-    contrast, ratio = unit_contrast(grey, coverage, np.array(boxes, np.intp))
+    contrast, ratio, _ = unit_contrast(grey, coverage, np.array(boxes, np.intp))
     for unit, box in enumerate(boxes):
         expected = by_the_formula(grey, coverage, box)
         if expected is not None:
@@ -127,9 +127,9 @@ def test_contrast_and_ratio_follow_the_formula(seed: int, height: int, width: in
 def test_nothing_there_is_no_contrast(faces: list[Face]) -> None:
     _, coverage, boxes = print_of(faces[0], "Words", 0, 255)
     for level in (0, 127, 255):
-        contrast, ratio = unit_contrast(np.full_like(coverage, level), coverage, boxes)
+        contrast, ratio, _ = unit_contrast(np.full_like(coverage, level), coverage, boxes)
         assert np.abs(contrast).max() < 1 and ratio.max() < 0.1
-    contrast, ratio = unit_contrast(np.full_like(coverage, 9), np.zeros_like(coverage), boxes)
+    contrast, ratio, _ = unit_contrast(np.full_like(coverage, 9), np.zeros_like(coverage), boxes)
     assert not contrast.any() and not ratio.any()
 
 
@@ -137,7 +137,7 @@ def test_nothing_there_is_no_contrast(faces: list[Face]) -> None:
 def test_a_flat_print_stands_out_and_its_sign_tells_the_polarity(faces: list[Face], ink: int, ground: int) -> None:
     for face in faces:
         grey, coverage, boxes = print_of(face, "Wig,.|0", ink, ground)
-        contrast, ratio = unit_contrast(grey, coverage, boxes)
+        contrast, ratio, _ = unit_contrast(grey, coverage, boxes)
         assert contrast == pytest.approx(np.full(len(boxes), float(ink - ground)), abs=4, rel=0.05)
         assert ratio.min() > 5
 
@@ -162,7 +162,7 @@ def test_more_harm_is_less_legible(faces: list[Face], harm: str) -> None:
             worse = np.clip(grey + 12 * strength * noise, 0, 255).astype(np.uint8)
         else:
             worse = cv2.GaussianBlur(grey, (0, 0), strength) if strength else grey
-        contrast, ratio = unit_contrast(worse, coverage, boxes)
+        contrast, ratio, _ = unit_contrast(worse, coverage, boxes)
         found.append((np.abs(contrast), ratio))
     for (before, ratio), (after, worse) in pairwise(found):
         assert (worse < ratio).all()
@@ -174,9 +174,19 @@ def test_a_unit_painted_over_is_found_out(faces: list[Face]) -> None:
     grey, coverage, boxes = print_of(faces[0], "abcdef", 0, 255)
     start, _, stop, _ = boxes[2]
     grey[:, start:stop] = 255
-    contrast, ratio = unit_contrast(grey, coverage, boxes)
+    contrast, ratio, _ = unit_contrast(grey, coverage, boxes)
     assert abs(contrast[2]) < 10 and ratio[2] < 0.5
     assert np.delete(ratio, 2).min() > 2
+
+
+def test_a_lost_mark_is_found_out(faces: list[Face]) -> None:
+    grey, coverage, boxes = print_of(faces[0], "ñiñi", 0, 255)
+    assert unit_contrast(grey, coverage, boxes)[2].min() > 0.8
+    left, top, right, bottom = boxes[2]
+    grey[top : top + (bottom - top) // 4, left:right] = 255  # the tilde
+    contrast, ratio, evenness = unit_contrast(grey, coverage, boxes)
+    assert contrast[2] < -150 and ratio[2] > 1  # the letter itself is as good as before
+    assert evenness[2] < 0.2 and np.delete(evenness, 2).min() > 0.8
 
 
 # -- colours ----------------------------------------------------------------------------------------------------------
@@ -663,14 +673,23 @@ def test_the_share_inside_equals_that_on_a_bigger_canvas(
         for unit, (x0, y0, x1, y1) in enumerate(ink.boxes.tolist()):
             if ink.blank[unit]:
                 continue
-            alone = np.zeros_like(ink.mask)
-            box = np.s_[math.floor(y0) : math.ceil(y1), math.floor(x0) : math.ceil(x1)]
-            alone[box] = ink.mask[box]
-            big = onto.apply(alone, (width + 2 * room, height + 2 * room), 0).astype(np.float64)
-            share = big[room : room + height, room : room + width].sum() / big.sum()
-            # Counted by the ink's own pixels, of which a full stop has few.
-            coarse = 0.6 / min(x1 - x0, y1 - y0)
-            assert found.inside[unit] == pytest.approx(share, abs=max(0.06, coarse)), (seed, text, unit)
+            rows = range(math.floor(y0), math.ceil(y1))
+            columns = slice(math.floor(x0), math.ceil(x1))
+            whole = int(ink.mask[rows.start : rows.stop, columns].sum())
+            shares = []
+            # The whole unit, and its upper, middle and lower third where there is ink.
+            for part in (rows, *([y for k, y in enumerate(rows) if k * 3 // len(rows) == third] for third in range(3))):
+                alone = np.zeros_like(ink.mask)
+                for y in part:
+                    alone[y, columns] = ink.mask[y, columns]
+                if alone.sum() < 0.05 * whole:
+                    continue
+                big = onto.apply(alone, (width + 2 * room, height + 2 * room), 0).astype(np.float64)
+                shares.append(big[room : room + height, room : room + width].sum() / big.sum())
+            share = min(shares)
+            # Counted by the ink's own pixels, of which a third of a full stop has few.
+            coarse = 2.0 / min(x1 - x0, y1 - y0)
+            assert found.inside[unit] == pytest.approx(share, abs=max(0.08, coarse)), (seed, text, unit)
             partly += 0.1 < share < 0.9
     assert partly > 20
 
@@ -734,6 +753,6 @@ def test_a_plain_rendering_is_always_legible(faces: list[Face], height: int) -> 
             assert found.inside is None and found.image.shape[0] == height
             encoded = cv2.imencode(".jpg", found.image, (cv2.IMWRITE_JPEG_QUALITY, 60))[1]
             grey = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
-            contrast, ratio = unit_contrast(grey, found.coverage, boxes_of(found.polygons, grey.shape)[~ink.blank])
+            contrast, ratio, _ = unit_contrast(grey, found.coverage, boxes_of(found.polygons, grey.shape)[~ink.blank])
             assert np.abs(contrast).min() >= max(floor.contrast for floor in floors), (text, height)
             assert ratio.min() >= max(floor.ratio for floor in floors), (text, height)

@@ -21,8 +21,8 @@ Mask: TypeAlias = NDArray[Any]
 """`uint8`, height × width; OpenCV's stubs do not promise more."""
 
 KEPT_INK = 0.6  # a unit with less of its ink in the frame leaves the label
-_PARTLY = 0.4  # what may at most be seen of a neighbouring letter or line
-_SLIVER = 0.06  # of a unit's box outside the frame: too little to hold two fifths of its ink
+_PARTLY = 0.3  # what may at most be seen of a neighbouring letter or line
+_SLIVER = 0.03  # of a unit's box outside the frame: too little to hold two fifths of the ink of a mark
 _SLOPE = 1.1  # a turned line rises by at most this many times its own height
 
 
@@ -263,10 +263,16 @@ class Composer:
             part = ink.mask[row : math.ceil(y1), column : math.ceil(x1)]
             ys, xs = np.nonzero(part)
             weight = part[ys, xs].astype(np.float64)
+            band = ys * 3 // part.shape[0]
             spots = placed.warp.forward(np.stack((xs + (column + 0.5), ys + (row + 0.5)), axis=1))
             x, y = spots[:, 0], spots[:, 1]
             seen = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
-            share[unit] = weight[seen].sum() / max(weight.sum(), 1.0)
+            # Of each third from top to bottom, too: where marks are, a small part of a unit makes another word.
+            ink_in = np.bincount(band, weight, 3)
+            seen_in = np.bincount(band, weight * seen, 3)
+            kept = seen_in / np.maximum(ink_in, 1e-6)
+            told = ink_in >= 0.05 * weight.sum()
+            share[unit] = min(weight[seen].sum() / max(weight.sum(), 1.0), *kept[told].tolist())
         return share
 
     # -- strokes ----------------------------------------------------------------------------------------------
