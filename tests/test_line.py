@@ -209,6 +209,25 @@ def test_letter_spacing_moves_letters_apart_but_not_joined_ones():
     assert np.array_equal(draw(arabic, "\u0633\u0644\u0645", spacing=0.2).mask, draw(arabic, "\u0633\u0644\u0645").mask)
 
 
+@pytest.mark.parametrize(
+    "text", ["\u0cb6\u0ccd\u0cb0\u0cc0\u0ca8", "\u0b95\u0bcb\u0bb5\u0bc8", "\u1780\u17d2\u179a\u17bb\u1798"]
+)
+def test_letter_spacing_and_jitter_leave_aksharas_whole(text):
+    # the two graphemes of sri in Kannada may be clusters of their own, whose glyphs belong together
+    for face in fontset.faces_of(text):
+        ink = draw(face, text, 60, spacing=0.2, jitter=[(0.1, 1.2)])
+        assert np.array_equal(ink.mask, draw(face, text, 60).mask), face.name
+
+
+@pytest.mark.parametrize(
+    "text", ["\u03b1\u03b2", "\u05d0\u05d1", "\u0e01\u0e35\u0e01", "\u1208\u1210", "\u4e00\u4e8c", "12"]
+)
+def test_letter_spacing_is_for_all_scripts_of_letters_that_stand_alone(text):
+    face = fontset.face_for(text)
+    wide, narrow = (draw(face, text, 60, spacing=spacing).mask.shape[1] for spacing in (0.2, 0.0))
+    assert wide - narrow == pytest.approx(12, abs=1)
+
+
 def test_jitter_lifts_and_scales_letters_but_not_joined_ones():
     face = fontset.face_for("xxx")
     ink = draw(face, "xxx", 100, jitter=[(0.0, 1.0), (0.1, 1.0), (0.0, 1.5)])

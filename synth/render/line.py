@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.fonts.face import PHASES, Face, Glyph
-from synth.render.shape import CONNECTED, Run
+from synth.render.shape import LOOSE, Run
 
 
 class NoInk(Exception):
@@ -100,8 +100,8 @@ def draw_line(
         units: the text cut into units, in logical order.
         ppem: pixels per em.
         cache: bitmaps drawn before.
-        spacing: added between clusters of scripts that do not connect, in em.
-        jitter: for each cluster in turn, taken cyclically: (rise in em, size factor); ignored where glyphs connect.
+        spacing: added between clusters, in em, in scripts whose letters stand alone (`LOOSE`) only.
+        jitter: for each cluster in turn, taken cyclically: (rise in em, size factor); likewise in those scripts only.
 
     Raises:
         NoInk: a unit that is not blank has no ink.
@@ -116,7 +116,7 @@ def draw_line(
     for run in runs:
         face = run.face
         key = face.key
-        loose = run.script not in CONNECTED
+        loose = run.script in LOOSE
         gap = spacing * ppem if loose else 0.0
         wiggle = jitter if loose else None
         size, rise = ppem, 0.0

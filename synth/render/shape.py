@@ -19,12 +19,16 @@ _NEUTRAL = ("Zyyy", "Zinh", "Zzzz")
 _QUOTES = (("«", "»"), ("‹", "›"), ("“", "”"), ("‘", "’"))
 _PAIRED = BRACKETS | {a: ord(a) for a, _ in _QUOTES} | {b: -ord(a) for a, b in _QUOTES}
 
-# Scripts whose glyphs touch: letter spacing or jitter would tear the line of joining or the headline.
+# Scripts whose letters stand alone, in the writing direction one after the other, with at most marks above or below.
+# In all others letter spacing or jitter would tear the line of joining, the headline, or an akshara: HarfBuzz may give
+# the parts of one clusters of their own (ಶ್ರೀ is two graphemes, and in some fonts two clusters).
 # fmt: off
-CONNECTED: frozenset[str] = frozenset(
+LOOSE: frozenset[str] = frozenset(
     {
-        "Arab", "Syrc", "Nkoo", "Mong", "Mand", "Adlm", "Rohg", "Phag", "Mani", "Sogd", "Chrs", "Ougr", "Deva", "Beng",
-        "Guru", "Tirh", "Sylo",
+        "Zyyy", "Latn", "Grek", "Cyrl", "Armn", "Geor", "Copt", "Glag", "Goth", "Runr", "Ogam", "Ital", "Hebr", "Samr",
+        "Ethi", "Cher", "Osge", "Cans", "Dsrt", "Shaw", "Vaii", "Tfng", "Lisu", "Bamu", "Olck", "Thai", "Laoo", "Hani",
+        "Hira", "Kana", "Bopo", "Hang", "Yiii", "Nshu", "Tang", "Phnx", "Armi", "Ugar", "Xpeo", "Xsux", "Linb", "Cprt",
+        "Brai",
     }
 )
 # fmt: on
