@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from font_maker import make_font
 from fontTools import subset
+from fontTools.feaLib.builder import addOpenTypeFeaturesFromString
 from fontTools.ttLib import TTFont
 
 from augment.errors import ScriptoriumError
@@ -162,6 +163,44 @@ def test_a_font_that_shows_the_virama_of_a_basic_conjunct_does_not_draw_the_scri
     assert all(needed_tags("Deva") & info.scripts for info in book.faces)
     for seed in range(10):
         assert families(book.choose("\u0915", rng(seed))) == ["Whole"]
+
+
+def sinhala_signs(folder, name, features):
+    """A font of the consonant ka and the sign aa, 600 wide, which its GDEF table classes as a mark."""
+    font = make_font({"\u0d9a": "ka", "\u0dcf": "aa"}, family=name)
+    classes = "table GDEF { GlyphClassDef [ka], , [aa], ; } GDEF;"
+    addOpenTypeFeaturesFromString(font, f"languagesystem sinh dflt; {features} {classes}")
+    font.save(folder / f"{name}.ttf")
+
+
+SUBSTITUTION = "feature liga { sub aa aa by ka; } liga;"  # for the script's tag
+ANCHORS = """
+    markClass [aa] <anchor 0 0> @SIGNS;
+    feature abvm { pos base ka <anchor 300 0> mark @SIGNS; } abvm;
+"""
+
+
+@pytest.mark.parametrize("positioning", ["", "feature kern { pos ka ka -10; } kern;"])
+def test_a_font_whose_vowel_signs_lie_on_their_neighbours_does_not_draw_the_script(tmp_path, positioning):
+    sinhala_signs(tmp_path, "Heaped", SUBSTITUTION + positioning)
+    book = book_of(tmp_path)
+    run = shape_line("\u0d9a\u0dcf", [(book.open(book.faces[0]), 0, 2)])[0]
+    assert sum(run.advances) == 600  # as HarfBuzz has it: no room for the sign
+    assert not book.able("\u0d9a") and not book.able("\u0dcf")
+
+
+def test_vowel_signs_that_anchors_place_need_no_room(tmp_path):
+    sinhala_signs(tmp_path, "Anchored", SUBSTITUTION + ANCHORS)
+    assert families(book_of(tmp_path).choose("\u0d9a\u0dcf", rng())) == ["Anchored"]
+
+
+@pytest.mark.parametrize(
+    "text", ["\u0d9a\u0dcf\u0dc0", "\u1000\u102c\u1038", "\u1780\u17b6", "\u0b95\u0bbf", "\u0d15\u0d40"]
+)
+def test_proper_fonts_keep_their_scripts(text):
+    info = fontset.face_for(text).info
+    book = FontBook([info], Fonts())
+    assert all(map(book.able, text)), info.family
 
 
 def test_latin_needs_no_shaping_tables(tmp_path):

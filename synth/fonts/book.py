@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 
 import numpy as np
+import unicodedata2
 from fontTools import unicodedata as ucd
 
 from augment.errors import ScriptoriumError
@@ -86,7 +88,7 @@ class FontBook:
         # Sets of faces are bits of an integer: a text is covered by the conjunction over its characters.
         self._all = (1 << len(self.faces)) - 1
         self._able: dict[str, int] = {}
-        self._joining: dict[tuple[int, str], bool] = {}
+        self._proper: dict[tuple[int, str], bool] = {}
         self._families: dict[int, list[list[int]]] = {}
 
     def able(self, character: str) -> int:
@@ -98,24 +100,21 @@ class FontBook:
             script = script_of(character)
             tags = needed_tags(script)
             for number, face in enumerate(self.faces):
-                if face.covers(point) and (not tags or (tags & face.scripts and self._joins(number, script))):
+                if face.covers(point) and (not tags or (tags & face.scripts and self._shapes(number, script))):
                     bits |= 1 << number
             self._able[character] = bits
         return bits
 
-    def _joins(self, number: int, script: str) -> bool:
-        """Whether a face forms the conjunct that all fonts of a script should; so it is when it lacks the letters."""
-        joins = self._joining.get((number, script))
-        if joins is None:
-            joins = True
-            if text := _JOINED.get(script):
+    def _shapes(self, number: int, script: str) -> bool:
+        """Whether a face that has a script's tag also does what all proper fonts of the script do."""
+        proper = self._proper.get((number, script))
+        if proper is None:
+            proper = True
+            if script in _JOINED or _vowel_signs(script):
                 face = self._opened(number, 0)
-                with suppress(Undrawable):
-                    run = shape_run(face, text, 0, len(text), rtl=False, script=script)
-                    apart = {face.hb.get_nominal_glyph(ord(character)) for character in (text[1], text[-1])}
-                    joins = apart.isdisjoint(run.glyphs)
-            self._joining[number, script] = joins
-        return joins
+                proper = _joins(face, script) and _gives_room(face, script)
+            self._proper[number, script] = proper
+        return proper
 
     def open(self, info: FaceInfo) -> Face:
         """One of the faces, opened, as the font file has it by default."""
@@ -212,6 +211,62 @@ class FontBook:
                 runs.append((chosen[k], at, at + len(cluster)))
             at += len(cluster)
         return runs
+
+
+@cache
+def _letters_and_signs() -> dict[str, tuple[str, str]]:
+    """By script of SHAPED, all of which are in these blocks: letters, and vowel signs that take room (category Mc)."""
+    found: dict[str, tuple[str, str]] = {}
+    for character in map(chr, (*range(0x900, 0x1D00), *range(0xA800, 0xAC00), *range(0x11000, 0x12000))):
+        category = unicodedata2.category(character)
+        if category in ("Lo", "Mc") and (script := script_of(character)) in SHAPED:
+            letters, signs = found.get(script, ("", ""))
+            if category == "Lo":
+                letters += character
+            elif "VOWEL SIGN" in unicodedata2.name(character):
+                signs += character
+            found[script] = letters, signs
+    return found
+
+
+def _vowel_signs(script: str) -> str:
+    return _letters_and_signs().get(script, ("", ""))[1]
+
+
+def _joins(face: Face, script: str) -> bool:
+    """Whether a face forms the conjunct that all fonts of a script should; so it is when it lacks the letters."""
+    text = _JOINED.get(script)
+    if text is None:
+        return True
+    try:
+        run = shape_run(face, text, 0, len(text), rtl=False, script=script)
+    except Undrawable:
+        return True
+    return {face.hb.get_nominal_glyph(ord(character)) for character in (text[1], text[-1])}.isdisjoint(run.glyphs)
+
+
+def _gives_room(face: Face, script: str) -> bool:
+    """Whether no vowel sign that stands beside its consonant lies upon a neighbour instead.
+
+    HarfBuzz takes the advance from glyphs that GDEF classes as marks, since an anchor should place them. LKLUG
+    (Sinhala) classes signs as marks that have an advance and no anchor.
+    """
+    letters = [letter for letter in _letters_and_signs()[script][0] if face.info.covers(ord(letter))]
+    for sign in _vowel_signs(script):
+        glyph = face.hb.get_nominal_glyph(ord(sign))
+        width = face.hb.get_glyph_h_advance(glyph) if glyph else 0
+        if width < 0.1 * face.upem:
+            continue
+        for number, letter in enumerate(letters):
+            with suppress(Undrawable):  # a dotted circle: no letter that takes signs
+                run = shape_run(face, letter + sign, 0, 2, rtl=False, script=script)
+                places = zip(run.glyphs, run.advances, run.x_offsets, run.y_offsets, strict=True)
+                # without GPOS, HarfBuzz moves what it takes for a mark back by its width
+                if not {(glyph, 0, 0, 0), (glyph, 0, -width, 0)}.isdisjoint(places):
+                    return False
+                letters = letters[number:]
+                break
+    return True
 
 
 def _numbers(bits: int) -> Iterator[int]:
