@@ -216,6 +216,45 @@ def test_hostile_files_never_crash(here: Path) -> None:
     assert found.rejected
 
 
+@pytest.mark.parametrize("cff", [False, True])
+def test_files_that_are_cut_short(here: Path, cff: bool) -> None:
+    whole = font_bytes(make_font(string.ascii_letters, cff=cff))
+    path = here / "cut.ttf"
+    for size in (len(whole) // 2, len(whole) - 8):  # tables are padded to four bytes
+        path.write_bytes(whole[:size])
+        assert reason(path).startswith("broken: cut short: ")
+
+
+def test_one_face_of_a_collection_that_is_cut_short(here: Path) -> None:
+    pack = TTCollection()
+    pack.fonts = [make_font("AB", family="First"), make_font(string.ascii_letters, family="Second")]
+    out = io.BytesIO()
+    pack.save(out, shareTables=False)
+    (here / "pack.ttc").write_bytes(out.getvalue()[:-8])
+    found = scan([here])
+    assert [face.family for face in found.faces] == ["First"]
+    assert [why.partition(" goes ")[0][:27] for _, why in found.rejected] == ["face 1: broken: cut short: "]
+
+
+def test_outlines_that_the_table_does_not_hold(here: Path) -> None:
+    data = bytearray(font_bytes(make_font("ABCD")))
+    for at in range(12, 12 + 16 * int.from_bytes(data[4:6], "big"), 16):
+        if data[at : at + 4] == b"glyf":
+            data[at + 12 : at + 16] = (int.from_bytes(data[at + 12 : at + 16], "big") - 40).to_bytes(4, "big")
+    (here / "a.ttf").write_bytes(data)
+    assert reason(here / "a.ttf").endswith("outlines of 2 of its 4 characters are not in the file")
+
+
+@pytest.mark.parametrize("name", [None, " "])
+def test_a_font_without_a_name_is_called_by_its_file(here: Path, name: str | None) -> None:
+    font = make_font("AB")
+    font["name"].names = [record for record in font["name"].names if record.nameID != 1]
+    if name:
+        font["name"].setName(name, 1, 3, 1, 0x409)
+    (here / "Old Hand.ttf").write_bytes(font_bytes(font))
+    assert only(scan([here])).family == "Old Hand"
+
+
 def test_no_letters_mapped(here: Path) -> None:
     font = make_font("AB")
     font["cmap"].tables = []
@@ -377,7 +416,7 @@ def test_default_folders(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert folders[-1] == here
     assert any(folder.parts[-3:] == ("mpl-data", "fonts", "ttf") for folder in folders)
     monkeypatch.setattr(index, "font_dirs", list)
-    assert scan(None) == FontIndex((), ())
+    assert scan(None) == FontIndex((), (), named=False)
 
 
 # --- cache ---

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FONT_SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc", ".woff", ".woff2"})
 
-_FORMAT = 3  # of the cache file: raise it whenever a field or a rule of acceptance changes
+_FORMAT = 4  # of the cache file: raise it whenever a field or a rule of acceptance changes
 _ROW = 13  # values that the cache keeps of a face
 _LARGEST = 256 << 20  # bytes; the largest font collections in use stay below 150 MB
 _MOST_FACES = 256
@@ -58,7 +58,7 @@ class FaceInfo:
         digest: SHA-256 of the file, hexadecimal.
         number: index of the face in its collection, 0 elsewhere.
         path: the file.
-        family: typographic family name (name table, 16, else 1).
+        family: typographic family name (name table, 16, else 1), else the file's name without its suffix.
         style: typographic style name (name table, 17, else 2).
         weight: OS/2 usWeightClass, 1–1000; 400 is regular.
         italic: slanted, by OS/2, head or post.
@@ -120,10 +120,12 @@ class FontIndex:
     Attributes:
         faces: the usable faces, sorted by family, style, digest and number; each content once.
         rejected: files (or faces of a collection) that cannot be used, with the reason.
+        named: the caller named the files and folders; otherwise they are `font_dirs()`.
     """
 
     faces: tuple[FaceInfo, ...]
     rejected: tuple[tuple[Path, str], ...]
+    named: bool = False
 
 
 def installed_dir() -> Path:
@@ -205,7 +207,7 @@ def scan(
             faces.setdefault((digest, row[0]), _face(Path(file), digest, row))
         rejected += [(Path(file), reason) for reason in reasons]
     order = sorted(faces.values(), key=lambda face: (face.family, face.style, face.digest, face.number))
-    return FontIndex(tuple(order), tuple(rejected))
+    return FontIndex(tuple(order), tuple(rejected), named=paths is not None)
 
 
 def sfnt_path(face: FaceInfo, cache_dir: Path | None = None) -> Path:
@@ -366,7 +368,9 @@ def _describe(path: Path) -> tuple[str, list[list[Any]], list[str]]:
     for number in range(count):
         where = f"face {number}: " if count > 1 else ""
         try:
-            rows.append(_describe_face(sfnt, number, compressed=sfnt is not data))
+            row = _describe_face(sfnt, number, compressed=sfnt is not data)
+            row[1] = row[1] if row[1].strip() else path.stem
+            rows.append(row)
         except _Unusable as reason:
             reasons.append(f"{where}{reason}")
         except Exception as error:  # offsets that lead nowhere, sizes that lie: all of it is a broken font
@@ -382,6 +386,7 @@ def _describe_face(sfnt: bytes, number: int, *, compressed: bool) -> list[Any]:
     import numpy as np
     import uharfbuzz as hb
 
+    _refuse_cut(sfnt, number)
     # HarfBuzz reads the font as the shaper will: what it maps, and by which of the character maps, is what counts
     face = hb.Face(sfnt, number)
     tables = set(face.table_tags)
@@ -409,10 +414,12 @@ def _describe_face(sfnt: bytes, number: int, *, compressed: bool) -> list[Any]:
     points = np.array(mapped, np.int64)
     glyphs = np.array([font.get_nominal_glyph(point) or 0 for point in mapped], np.int64)
     outlines = _outlines(face, kind)
-    inside = (glyphs > 0) & (glyphs < outlines.count)
+    inside = (glyphs > 0) & (glyphs < face.glyph_count)
     points, glyphs = points[inside], glyphs[inside]
     if not points.size:
         raise _Unusable("empty: its character map leads to no glyph")
+    if lost := int(outlines.cut[glyphs].sum()):
+        raise _Unusable(f"broken: cut short: outlines of {lost} of its {glyphs.size} characters are not in the file")
 
     blank = outlines.blank[glyphs]
     blank[blank] = [_ink_due(point) and not _shaped_ink(font, point, outlines) for point in points[blank].tolist()]
@@ -452,6 +459,16 @@ def _describe_face(sfnt: bytes, number: int, *, compressed: bool) -> list[Any]:
         sorted({tag for table in ("GSUB", "GPOS") for tag in face.get_table_script_tags(table)}),
         _spans(points),
     ]
+
+
+def _refuse_cut(sfnt: bytes, number: int) -> None:
+    """Refuse what HarfBuzz reads as far as it goes: a file whose table directory names more than there is."""
+    start = struct.unpack_from(">I", sfnt, 12 + 4 * number)[0] if sfnt[:4] == b"ttcf" else 0
+    for at in range(struct.unpack_from(">H", sfnt, start + 4)[0]):
+        tag, _, offset, length = struct.unpack_from(">4sIII", sfnt, start + 12 + 16 * at)
+        if offset + length > len(sfnt):
+            name = tag.decode("latin-1").strip()
+            raise _Unusable(f"broken: cut short: {name} goes to byte {offset + length:,} of {len(sfnt):,}")
 
 
 def _table(face: Any, tag: str) -> bytes:
@@ -512,11 +529,13 @@ def _shaped_ink(font: Any, point: int, outlines: _Outlines) -> bool:
 
 
 class _Outlines:
-    """Where each glyph's outline lies in its table, and which of them are empty."""
+    """Where each glyph's outline lies in its table, which of them are empty, and which the table does not hold."""
 
-    def __init__(self, data: bytes, offsets: NDArray[np.int64], blank: NDArray[np.bool_]) -> None:
+    def __init__(
+        self, data: bytes, offsets: NDArray[np.int64], blank: NDArray[np.bool_], cut: NDArray[np.bool_]
+    ) -> None:
         self._data, self._offsets = data, offsets
-        self.blank = blank
+        self.blank, self.cut = blank, cut
         self.count = len(blank)
 
     def of(self, glyph: int) -> bytes:
@@ -533,19 +552,28 @@ def _outlines(face: Any, kind: str) -> _Outlines:
         loca = _table(face, "loca")
         size = 4 if wide else 2
         offsets = np.frombuffer(loca[: len(loca) // size * size], ">u4" if wide else ">u2").astype(np.int64)
-        offsets = (offsets if wide else offsets * 2)[: face.glyph_count + 1]
+        offsets, cut = _of_all(offsets if wide else offsets * 2, face.glyph_count, len(data))
         start, length = offsets[:-1], np.diff(offsets)
-        blank = (length < 10) | (offsets[1:] > len(data))  # a glyph header alone has ten bytes
+        blank = (length < 10) | cut  # a glyph header alone has ten bytes
         raw = np.frombuffer(data, np.uint8)
         at = start[~blank]
         blank[~blank] = (raw[at] == 0) & (raw[at + 1] == 0)  # no contours
-        return _Outlines(data, offsets, blank)
-    offsets = _charstring_offsets(data, two=kind == "CFF2")[: face.glyph_count + 1]
+        return _Outlines(data, offsets, blank, cut)
+    offsets, cut = _of_all(_charstring_offsets(data, two=kind == "CFF2"), face.glyph_count, len(data))
     length = np.diff(offsets)
-    blank = (length <= 0) | (offsets[1:] > len(data))
+    blank = (length <= 0) | cut
     for glyph in np.flatnonzero(~blank & (length <= 7)).tolist():  # longer ones draw something
         blank[glyph] = _draws_nothing(data[offsets[glyph] : offsets[glyph + 1]])
-    return _Outlines(data, offsets, blank)
+    return _Outlines(data, offsets, blank, cut)
+
+
+def _of_all(offsets: NDArray[np.int64], glyphs: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Offsets of all glyphs, count + 1 of them, and which glyphs end outside a table of `size` bytes."""
+    import numpy as np
+
+    lacking = max(0, glyphs + 1 - len(offsets))
+    offsets = np.concatenate((offsets[: glyphs + 1], np.full(lacking, size + 1)))
+    return offsets, offsets[1:] > size
 
 
 def _charstring_offsets(cff: bytes, *, two: bool) -> NDArray[np.int64]:
