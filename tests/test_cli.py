@@ -309,7 +309,7 @@ def test_fonts_are_listed_and_checked(synth: Synth, dejavu: list[Path]) -> None:
     assert checked.code == 0
     good, bad = checked.out.splitlines()[:2]
     assert good.startswith("draws it") and "DejaVu Sans" in good
-    assert bad.startswith("does not") and "DejaVu Serif" in bad and "ש" in bad
+    assert bad == "does not   1 other family"
     assert "in no font: क U+0915" in synth("fonts", "check", "कa", *dejavu).out
 
 

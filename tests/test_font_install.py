@@ -100,7 +100,7 @@ def test_by_apt(world: World) -> None:
     assert [face.family for face in scan([world.target]).faces] == ["Lohit Tamil"]
     # what the distribution lacks is told, with the client's last words
     assert dict(report.missing)["Noto Sans Tamil"] == "apt-get failed: E: Unable to locate package fonts-noto-core"
-    assert any("Lohit Tamil: 1 faces from fonts-lohit-taml (OFL-1.1)" in line for line in lines)
+    assert any("Lohit Tamil: 1 face from fonts-lohit-taml (OFL-1.1)" in line for line in lines)
 
 
 def test_a_second_time_nothing_is_fetched(world: World) -> None:

@@ -92,12 +92,12 @@ class InstallReport:
         script = max((len(item.script) for item in self.families), default=0)
         family = max((len(item.family) for item in self.families), default=0)
         lines = [
-            f"{item.script:<{script}}  {item.family:<{family}}  {item.faces:>2} faces  {item.licence}, "
+            f"{item.script:<{script}}  {item.family:<{family}}  {_faces(item.faces):>8}  {item.licence}, "
             f"from {item.package}{', was there' if item.present else ''}"
             for item in self.families
         ]
         lines += [f"not had: {family}: {reason}" for family, reason in self.missing]
-        lines.append(f"{self.faces} faces in {self.target}")
+        lines.append(f"{_faces(self.faces)} in {self.target}")
         return "\n".join(lines) + "\n"
 
 
@@ -206,7 +206,7 @@ def _install_script(
                     reason = str(failure)
                     continue
             used.add(client)
-            state = "already there" if present else f"{faces} faces from {package}"
+            state = "already there" if present else f"{_faces(faces)} from {package}"
             say(f"{script.name}: {family.family}: {state} ({family.licence})")
             brought.append(Installed(script.name, family.family, package, folder, faces, family.licence, present))
             break
@@ -215,6 +215,10 @@ def _install_script(
                 say(f"{script.name}: {family.family}: {reason}")
                 failed.append((family.family, reason))
     return brought, failed
+
+
+def _faces(count: int) -> str:
+    return f"{count} face{'' if count == 1 else 's'}"
 
 
 def _file_name(name: str) -> str:
