@@ -165,13 +165,13 @@ class Composer:
         config = self._recipe.geometry
         height, width = ink.mask.shape
         middle = (width / 2, height / 2)
-        warp = geometry.Warp()
+        steps: list[geometry.Step] = []
         draw = rng.random
         stretched = 1.0
         if config.stretch.p and draw() < config.stretch.p:
             low, high = config.stretch.factor
             stretched = low * (high / low) ** draw()
-            warp = warp.then(geometry.scaling(stretched, 1.0))
+            steps += geometry.scaling(stretched, 1.0).steps
             middle = (middle[0] * stretched, middle[1])
         reach = width * stretched
         if config.curve.p and draw() < config.curve.p:
@@ -180,22 +180,22 @@ class Composer:
             # The arc's sagitta over half the line's length gives the radius; an arc of more than half a circle
             # would turn letters upside down.
             radius = max((reach * reach / 4 + rise * rise) / (2 * rise), reach / math.pi * 1.3, 1.2 * height)
-            warp = warp.then(geometry.arc(middle[0], middle[1], radius if draw() < 0.6 else -radius))
+            steps += geometry.arc(middle[0], middle[1], radius if draw() < 0.6 else -radius).steps
         if config.wave.p and draw() < config.wave.p:
             low, high = config.wave.amplitude
             length = max(reach, 2.0 * height) * (0.7 + 1.3 * draw())
-            warp = warp.then(geometry.wave((low + (high - low) * draw()) * height, length, 2 * math.pi * draw()))
+            steps += geometry.wave((low + (high - low) * draw()) * height, length, 2 * math.pi * draw()).steps
         if config.elastic.p and draw() < config.elastic.p:
             low, high = config.elastic.strength
-            warp = warp.then(geometry.elastic(rng, reach, height, (low + (high - low) * draw()) * height, height * 0.6))
+            steps += geometry.elastic(rng, reach, height, (low + (high - low) * draw()) * height, height * 0.6).steps
         if config.shear.p and draw() < config.shear.p:
             low, high = config.shear.slant
-            warp = warp.then(geometry.shear(-(low + (high - low) * draw()), 0.0, middle))
+            steps += geometry.shear(-(low + (high - low) * draw()), 0.0, middle).steps
         if config.rotation.p and draw() < config.rotation.p:
             low, high = config.rotation.degrees
             angle = math.radians(low + (high - low) * draw())
             most = math.atan2(_SLOPE * height, reach)
-            warp = warp.then(geometry.rotation(max(-most, min(most, angle)), middle))
+            steps += geometry.rotation(max(-most, min(most, angle)), middle).steps
         if config.perspective.p and draw() < config.perspective.p:
             low, high = config.perspective.strength
             strength = (low + (high - low) * draw()) * height
@@ -204,8 +204,8 @@ class Composer:
             # The corners of a narrow letter must not change places.
             shifts = (rng.random((4, 2)) - 0.5) * (2 * min(strength, 0.25 * reach), 1.4 * strength)
             corners = np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
-            warp = warp.then(geometry.quad(corners, corners + shifts))
-        return warp
+            steps += geometry.quad(corners, corners + shifts).steps
+        return geometry.Warp(*steps)
 
     def _place(
         self, ink: Ink, shape: geometry.Warp, height: int, margins: tuple[float, float, float, float]
