@@ -75,7 +75,7 @@ class Section(BaseModel):
 
 
 class CorpusFile(Section):
-    """One text file, UTF-8, one text per line."""
+    """One text file, UTF-8, one text per line or, in a table, per field between tabs."""
 
     path: Named
     weight: Weight = 1.0
@@ -362,23 +362,27 @@ class Recipe(Section):
         cls,
         source: str | Path = "scene",
         *,
-        corpus: Sequence[str | Path] = (),
+        corpus: str | Path | Sequence[str | Path] = (),
         charset: str | Path | None = None,
-        overrides: Sequence[str] = (),
+        overrides: str | Sequence[str] = (),
         **sections: Mapping[str, Any],
     ) -> Recipe:
         """A recipe from a preset's name or a YAML file.
 
         Args:
             source: the name of a preset, or a path ending in .yml or .yaml.
-            corpus: text files; they take the place of `corpus.files`.
+            corpus: a text file or several; they take the place of `corpus.files`.
             charset: dictionary; takes the place of `corpus.charset`.
-            overrides: `section.key=value`, the value in YAML.
+            overrides: `section.key=value`, one or several, the value in YAML.
             sections: keys of sections to set, such as `layout={"height": 48}`.
 
         Raises:
             RecipeError: no such preset or file, not YAML, or a key or value that does not fit; names the key.
         """
+        if isinstance(corpus, str | Path):
+            corpus = (corpus,)
+        if isinstance(overrides, str):
+            overrides = (overrides,)
         path, values = _read(source)
         for name, keys in sections.items():
             for key, value in keys.items():

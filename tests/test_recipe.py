@@ -146,6 +146,13 @@ def test_a_file_is_laid_over_the_defaults_and_overrides_over_the_file(tmp_path: 
     assert recipe.geometry == Recipe().geometry and recipe.ink == Recipe().ink
 
 
+@pytest.mark.parametrize("corpus", ["kn.txt", Path("kn.txt"), ("kn.txt",), [Path("kn.txt")]])
+def test_one_file_and_one_override_need_no_list(corpus: Any) -> None:
+    one = Recipe.load("clean", corpus=corpus, overrides="layout.height=48")
+    assert [file.path for file in one.corpus.files] == [Path("kn.txt")]
+    assert one.layout.height == 48
+
+
 def test_overrides_take_lists_and_mappings() -> None:
     recipe = Recipe.load(
         "clean",
