@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from augment.errors import ScriptoriumError
 from synth.text import corpus
 from synth.text.corpus import CorpusIndex, compile_corpus
-from synth.text.units import INVISIBLE
+from synth.text.units import INVISIBLE, split_units
 
 
 @pytest.fixture
@@ -29,17 +29,29 @@ def made(tmp_path: Path, data: bytes | str, name: str = "corpus.txt") -> Path:
     return path
 
 
+def parts(line: bytes) -> list[bytes]:
+    """A line, cut after the last whitespace within the limit, or else before the last akshara."""
+    found = []
+    while len(line) > corpus.MAX_LINE:
+        head = line[: corpus.MAX_LINE].decode(errors="ignore")
+        *spaces, end = [0, *(i + 1 for i, c in enumerate(head) if c.isspace())]
+        if not spaces:
+            end = len("".join(split_units(head, "akshara")[:-1])) or len(head)
+        size = len(head[:end].encode())
+        found.append(line[:size].removesuffix(b"\r"))
+        line = line[size:]
+    return [*found, line]
+
+
 def reference(data: bytes) -> tuple[list[str], dict[str, int]]:
     """The lines and the drops, one line after the other."""
     lines, drops = [], Counter[str]()
-    for raw in data.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").split(b"\n"):
-        raw = raw.removesuffix(b"\r")
+    data = data.removeprefix(b"\xef\xbb\xbf").replace(b"\t", b"\n").removesuffix(b"\n")
+    for raw in [part for line in data.split(b"\n") for part in parts(line.removesuffix(b"\r"))]:
         text = "".join(c for c in unicodedata2.normalize("NFC", raw.decode()) if c not in INVISIBLE)
         text = unicodedata2.normalize("NFC", text)
         wrong = [c for c in text if unicodedata2.category(c) in ("Cc", "Cn", "Zl", "Zp")]
-        if len(raw) > corpus.MAX_LINE:
-            drops["line too long"] += 1
-        elif wrong and unicodedata2.category(wrong[0]) == "Cn":
+        if wrong and unicodedata2.category(wrong[0]) == "Cn":
             drops["noncharacter" if wrong[0] in "\ufdd0\U0001fffe" else "unassigned code point"] += 1
         elif wrong:
             drops["control character"] += 1
@@ -51,7 +63,8 @@ def reference(data: bytes) -> tuple[list[str], dict[str, int]]:
 
 
 _CHARACTERS = (
-    "abzé\u0301\u0301\u200b\u00a0\u3000\t\x07\x85\u2028\u0378\ufdd0\U0001fffe\ue000漢क\u093c\u094d😀\uac00\u1100\r "
+    "abzé\u0301\u0301\u200b\u00ad\u00a0\u3000\t\x07\x85\u2028\u0378\ufdd0\U0001fffe"
+    "\ue000漢क\u093c\u094d😀\uac00\u1100\r "
 )
 texts = st.lists(st.sampled_from([*_CHARACTERS, "\n", "\n", "\n", "\r\n", "a" * 9]), max_size=60).map("".join)
 
@@ -97,19 +110,35 @@ def test_no_such_line(tmp_path: Path, cache: Path, number: int) -> None:
 
 def test_megabyte_lines(tmp_path: Path, cache: Path) -> None:
     limit = corpus.MAX_LINE
-    data = (
-        b"x" * limit
-        + b"\r\nfirst\n"
-        + "é".encode() * 3_000_000
-        + b"\n"
-        + b"y" * (limit + 1)
-        + b"\nlast\n"
-        + b"z" * 100_000
-    )
-    index = compile_corpus(made(tmp_path, data), cache)
-    assert [index[i] for i in range(len(index))] == ["x" * limit, "first", "last"]
-    assert index.dropped == {"line too long": 3}
-    assert index.characters == Counter("x" * limit + "firstlast")
+    words = "ночь улица фонарь  аптека " * 30_000
+    akshara = "\u0915\u094d\u0937\u0947\u0301"
+    lines = ["x" * limit, "first", words, "é" * 700_000, "y" * (limit + 1), akshara * 50_000, "last", "z" * 100_000]
+    index = compile_corpus(made(tmp_path, "\r\n".join(lines)), cache)
+    cut = [index[i] for i in range(len(index))]
+    assert "".join(cut) == "".join(lines)
+    assert index.dropped == {}
+    assert index.characters == Counter("".join(lines))
+    assert max(len(line.encode()) for line in cut) == limit
+    assert len(cut) < sum(len(line.encode()) // (limit - 100) + 1 for line in lines) + 2
+    assert cut[:2] == lines[:2] and cut[-3] == "last"
+    assert all(line.endswith(" ") for line in cut if "ночь" in line)
+    assert {line.replace(akshara, "") for line in cut if akshara[0] in line} == {""}
+
+
+def test_a_character_longer_than_a_line_may_be_is_cut_all_the_same(tmp_path: Path, cache: Path) -> None:
+    index = compile_corpus(made(tmp_path, "a" + "\u0301" * 40_000), cache)
+    assert "".join(index[i] for i in range(len(index))) == "á" + "\u0301" * 39_999
+
+
+def test_a_tab_ends_a_line(tmp_path: Path, cache: Path) -> None:
+    path = made(tmp_path, "img/1.jpg\tfirst  text\r\n\tsecond\nthird\t\r\n")
+    index = compile_corpus(path, cache)
+    assert [index[i] for i in range(len(index))] == ["img/1.jpg", "first  text", "second", "third"]
+    assert index.dropped == {"empty line": 2}
+    assert "\t" not in index.characters
+    # Errors count the lines that an editor shows.
+    with pytest.raises(ScriptoriumError, match="byte offset 6, line 2;"):
+        compile_corpus(made(tmp_path, b"a\tb\tc\n\xff\n"), cache)
 
 
 def test_digest_is_of_the_file(tmp_path: Path, cache: Path) -> None:
@@ -122,7 +151,7 @@ def test_digest_is_of_the_file(tmp_path: Path, cache: Path) -> None:
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf", "no usable line"),
-        (b"\n \n\t\n", r"no usable line \(1 × control character, 2 × empty line\)"),
+        (b"\n \n\t\n", r"no usable line \(4 × empty line\)"),
         (b"good\nb\xe9d\n", "byte 0xe9 at byte offset 6, line 2"),
         (b"good\n" * 50_000 + b"\xed\xa0\x80\n", "byte 0xed at byte offset 250000, line 50001"),
         (b"caf\xc3", "byte 0xc3 at byte offset 3, line 1"),

@@ -125,8 +125,9 @@ def test_aksharas_are_whole_graphemes(text: str) -> None:
 
 
 def test_strip_invisible() -> None:
+    assert strip_invisible("co\u00adoperate") == "cooperate"
     assert strip_invisible("a\u200bb\u2067ש\u2069\ufeff") == "abש"
     assert strip_invisible("می\u200cخواهم क्\u200dष") == "می\u200cخواهم क्\u200dष"
     assert strip_invisible("plain") == "plain"
     bidi = {chr(c) for c in range(0x110000) if unicodedata2.bidirectional(chr(c))[:2] in ("LR", "RL", "FS", "PD")}
-    assert bidi | {"\u061c", "\u200e", "\u200f", "\u200b", "\u2060", "\ufeff"} == INVISIBLE
+    assert bidi | {"\u00ad", "\u061c", "\u200e", "\u200f", "\u200b", "\u2060", "\ufeff"} == INVISIBLE

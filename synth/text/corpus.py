@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 from augment.errors import ScriptoriumError
 from synth.cache import cache_dir as default_cache_dir
 from synth.cache import write_whole
-from synth.text.units import INVISIBLE
+from synth.text.units import INVISIBLE, split_units
 
 MAX_LINE: Final = 65_536
-"""Longest usable line in bytes, its end not counted."""
+"""Bytes of a line that are kept together: longer ones are cut, where there is whitespace or else between aksharas."""
 MAX_POSTINGS: Final = 1024
 """Most lines noted per character."""
 
@@ -41,8 +41,7 @@ EMPTY: Final = "empty line"
 CONTROL: Final = "control character"
 UNASSIGNED: Final = "unassigned code point"
 NONCHARACTER: Final = "noncharacter"
-TOO_LONG: Final = "line too long"
-_REASONS: Final = (CONTROL, UNASSIGNED, NONCHARACTER, EMPTY, TOO_LONG)
+_REASONS: Final = (CONTROL, UNASSIGNED, NONCHARACTER, EMPTY)
 _USABLE: Final = 255
 
 _CHUNK: Final = 1 << 21
@@ -56,10 +55,11 @@ _FEW: Final = 64
 
 _MAGIC: Final = b"scrlines"
 _invisible: Final = re.compile("[" + re.escape("".join(sorted(INVISIBLE))) + "]")
+_to_last_space: Final = re.compile(r".*\s", re.DOTALL)
 _SPACES: Final = [c for c in range(_CODES) if c < 0x3001 and chr(c).isspace()]
 # An index depends on the Unicode data by which it was made.
 _TAG: Final = hashlib.sha256(
-    f"1 {unicodedata2.unidata_version} {sys.byteorder} {sorted(INVISIBLE)}".encode()
+    f"2 {unicodedata2.unidata_version} {sys.byteorder} {sorted(INVISIBLE)}".encode()
 ).hexdigest()[:8]
 
 
@@ -74,7 +74,7 @@ def clean(text: str) -> str:
 def undrawable(character: str) -> str | None:
     """Why a line with this character is dropped (`CONTROL`, `UNASSIGNED`, `NONCHARACTER`), or None.
 
-    Tabs, line and paragraph separators count as control characters; private-use characters are kept.
+    Line and paragraph separators count as control characters; private-use characters are kept.
     """
     category = unicodedata2.category(character)
     if category in ("Cc", "Cs", "Zl", "Zp"):
@@ -188,6 +188,9 @@ class CorpusIndex:
 def compile_corpus(path: Path | str, cache_dir: Path | None = None) -> CorpusIndex:
     """The line index of a UTF-8 text file, one text per line (LF or CR LF); made now unless the cache holds it.
 
+    A tab ends a line too, so that each field of a table is a text of its own: no font draws tabs. Lines of more than
+    `MAX_LINE` bytes are cut.
+
     Making it takes one pass for the digest and one for the lines. Memory stays under 100 MB whatever the size of the
     file, plus up to 16 KB for each different character; the index takes 16 bytes a line of disk.
 
@@ -295,7 +298,6 @@ class _Compiler:
 
     def __init__(self, path: Path, digest: str) -> None:
         self.path, self.digest = path, digest
-        self.read_lines = 0  # for line numbers in messages
         self.lines = 0
         self.dropped: Counter[str] = Counter()
         self.plain = True
@@ -331,7 +333,7 @@ class _Compiler:
         out.write(packed + struct.pack("<Q8s", len(packed), _MAGIC))
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """Runs of whole lines with their place in the file; lines too long for a block are counted and passed over."""
+        """Runs of whole lines with their place in the file, LF for tabs; parts of lines too long for a block."""
         from tqdm import tqdm
 
         with (
@@ -349,36 +351,31 @@ class _Compiler:
             chunk = file.read(_FIRST_CHUNK)
             self.refuse_other_encodings(chunk)
             place = 3 if chunk.startswith(codecs.BOM_UTF8) else 0
-            rest, inside_long = b"", False
+            rest = b""
             chunk = chunk[place:]
             while chunk:
                 bar.update(len(chunk))
-                block = rest + chunk
-                if inside_long:
-                    end = block.find(b"\n") + 1
-                    used = self.check(place, block[:end] if end else block, whole=bool(end))
-                    place, block, inside_long = place + used, block[used:], not end
-                    if end:
-                        self.drop_long()
-                if not inside_long:
-                    end = block.rfind(b"\n") + 1
-                    if end:
-                        yield place, block[:end]
-                    place, block = place + end, block[end:]
-                    if len(block) > MAX_LINE + 1:
-                        used = self.check(place, block, whole=False)
-                        place, block, inside_long = place + used, block[used:], True
-                rest = block
+                block = rest + chunk.replace(b"\t", b"\n")
+                end = block.rfind(b"\n") + 1
+                if end:
+                    yield place, block[:end]
+                # One more byte may be the CR of the line's end.
+                while len(block) - end > MAX_LINE + 1:
+                    size = self.part(place + end, block[end : end + MAX_LINE])
+                    yield place + end, block[end : end + size] + b"\n"
+                    end += size
+                place, rest = place + end, block[end:]
                 chunk = file.read(_CHUNK)
-            if inside_long:
-                self.check(place, rest, whole=True)
-                self.drop_long()
-            elif rest:
+            if rest:
                 yield place, rest + b"\n"
 
-    def drop_long(self) -> None:
-        self.read_lines += 1
-        self.dropped[TOO_LONG] += 1
+    def part(self, place: int, line: bytes) -> int:
+        """How many bytes of the beginning of a line that is too long make one of their own."""
+        text = line[: self.check(place, line, whole=False)].decode()
+        if found := _to_last_space.match(text):
+            return len(found[0].encode())
+        last = split_units(text, "akshara")[-1]
+        return len((text.removesuffix(last) or text).encode())
 
     def refuse_other_encodings(self, beginning: bytes) -> None:
         for mark, name in (
@@ -396,19 +393,31 @@ class _Compiler:
         try:
             return codecs.utf_8_decode(data, "strict", whole)[1]
         except UnicodeDecodeError as error:
-            line = self.read_lines + 1 + data.count(b"\n", 0, error.start)
+            at = place + error.start
             raise ScriptoriumError(
-                f"{self.path}: not UTF-8: byte 0x{data[error.start]:02x} at byte offset {place + error.start}, "
-                f"line {line}; convert the file to UTF-8"
+                f"{self.path}: not UTF-8: byte 0x{data[error.start]:02x} at byte offset {at}, "
+                f"line {self.line_at(at)}; convert the file to UTF-8"
             ) from error
 
     def refuse_binary(self, place: int, data: bytes) -> None:
         nul = data.find(b"\0")
         if nul >= 0:
-            line = self.read_lines + 1 + data.count(b"\n", 0, nul)
             raise ScriptoriumError(
-                f"{self.path}: a binary file: NUL at byte offset {place + nul}, line {line}; give text in UTF-8"
+                f"{self.path}: a binary file: NUL at byte offset {place + nul}, line {self.line_at(place + nul)}; "
+                "give text in UTF-8"
             )
+
+    def line_at(self, place: int) -> int:
+        """The number, from 1, of the line of the file that the byte at `place` lies in."""
+        number = 1
+        with self.path.open("rb") as file:
+            while place > 0:
+                chunk = file.read(min(place, _CHUNK))
+                if not chunk:
+                    break
+                number += chunk.count(b"\n")
+                place -= len(chunk)
+        return number
 
     def block(self, place: int, block: bytes, out: IO[bytes]) -> None:
         """Take in whole lines, each with its line end."""
@@ -416,13 +425,24 @@ class _Compiler:
         feeds = np.flatnonzero(raw == 10)
         starts = np.concatenate([[0], feeds[:-1] + 1])
         stops = feeds - (raw[feeds - 1] == 13)  # -1 is the block's last byte, never CR
+        long = np.flatnonzero(stops - starts > MAX_LINE)
+        if len(long):
+            done = 0
+            for start, stop in zip(starts[long].tolist(), stops[long].tolist(), strict=True):
+                if start > done:
+                    self.block(place + done, block[done:start], out)
+                done = start
+                while stop - done > MAX_LINE:
+                    size = self.part(place + done, block[done : done + MAX_LINE])
+                    self.block(place + done, block[done : done + size] + b"\n", out)
+                    done += size
+            self.block(place + done, block[done:], out)
+            return
 
         codes, counts = self.characters(place, block)
         newlines, kinds = np.flatnonzero(codes == 10), np.flatnonzero(counts)
         reasons = self.judge(codes, newlines, kinds)
-        reasons[(stops - starts) > MAX_LINE] = 1 + _REASONS.index(TOO_LONG)
         keep = reasons == 0
-        self.read_lines += len(keep)
         if not keep.all():
             for number, count in enumerate(np.bincount(reasons, minlength=len(_REASONS) + 1).tolist()):
                 if number and count:

@@ -9,9 +9,9 @@ import regex
 Unit = Literal["codepoint", "grapheme", "akshara"]
 
 INVISIBLE: Final = frozenset(
-    "\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+    "\u00ad\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
-"""Controls that are never drawn: those of UAX #9, zero width space, word joiner and byte order mark.
+"""Controls that are never drawn: those of UAX #9, zero width space, word joiner, byte order mark and soft hyphen.
 
 They are in neither labels nor dictionaries. U+200C and U+200D are not among them: they change the shapes of letters.
 """
