@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -30,6 +31,9 @@ from synth.shards.record import NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
 from synth.text.source import Drawn, TextSource
 
+_BAD_SHAPE = "missing glyph or dotted circle"
+_BLANK = "no ink where ink is due"
+_UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
 _LIBRARIES = ("numpy", "opencv-python-headless", "uharfbuzz", "freetype-py", "fonttools", "regex", "unicodedata2")
@@ -71,6 +75,9 @@ class Pipeline:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        corpus = recipe.corpus
+        if not corpus.files and not (corpus.templates and corpus.template_share == 1):
+            raise ScriptoriumError("no corpus: give --corpus FILE, or corpus.files in the recipe")
         self.charset = Charset.from_file(recipe.corpus.charset) if recipe.corpus.charset else None
         self.source = TextSource(recipe.corpus, self.charset)
         self._backgrounds = Backgrounds(recipe.background, recipe.seed)
@@ -86,9 +93,28 @@ class Pipeline:
 
     @cached_property
     def book(self) -> FontBook:
-        """The fonts of the recipe."""
+        """The fonts of the recipe.
+
+        Raises:
+            ScriptoriumError: there are none, or they draw none of 2,000 texts of the corpus files.
+        """
         excluded = set(self.recipe.fonts.exclude)
-        return FontBook([face for face in self._index.faces if face.family not in excluded], self.recipe.fonts)
+        book = FontBook([face for face in self._index.faces if face.family not in excluded], self.recipe.fonts)
+        lacking: Counter[str] = Counter()
+        rng = np.random.default_rng(0)
+
+        def covered(text: str) -> bool:
+            try:
+                book.choose(text, rng)
+            except Uncovered as uncovered:
+                lacking.update(uncovered.characters)
+                return False
+            return True
+
+        # Here, before anything is drawn: templates could hide for ever that the corpus itself yields nothing.
+        if not self.source.any_text(covered):
+            raise _undrawable(lacking)
+        return book
 
     @property
     def rejected_fonts(self) -> list[tuple[Path, str]]:
@@ -133,8 +159,11 @@ class Pipeline:
     def sample(self, index: int) -> Sample:
         """Sample `index`.
 
+        Once a text was refused because it cannot be drawn, the attempts that follow draw from the corpus files only (if
+        there are any), so that templates do not take the place of the corpus.
+
         Raises:
-            ScriptoriumError: no text of the corpus can be drawn with the recipe's fonts.
+            ScriptoriumError: no text of the corpus can be drawn with the recipe's fonts; or every attempt was refused.
             IndexError: the index is negative.
         """
         if index < 0:
@@ -142,13 +171,15 @@ class Pipeline:
         self._backgrounds.turn_to(index)
         refusals: list[tuple[str, str]] = []
         attempts = self.recipe.legibility.attempts
+        files_only = False
         for attempt in range(attempts + _PLAIN_ATTEMPTS):
             plain = attempt >= attempts
             rng = self._streams.at(index, attempt)
             try:
-                sample = self._attempt(rng, plain)
+                sample = self._attempt(rng, plain, files_only)
             except Refused as refused:
                 refusals.append((refused.reason, refused.detail))
+                files_only = files_only or refused.reason in _UNDRAWN
                 continue
             finally:
                 if self.source.refusals:
@@ -156,13 +187,9 @@ class Pipeline:
                     self.source.refusals.clear()
             sample.refusals = refusals
             return sample
-        lacking = sorted({c for reason, detail in refusals if reason == NO_FONT for c in detail})
+        lacking = Counter(c for reason, detail in refusals if reason == NO_FONT for c in detail)
         if lacking:
-            names = " ".join(f"{c} U+{ord(c):04X}" for c in lacking[:20])
-            raise ScriptoriumError(
-                f"no text of the corpus can be drawn: no font has {names}{' …' if len(lacking) > 20 else ''}; "
-                "give --fonts DIR or run `synth fonts install SCRIPT`"
-            )
+            raise _undrawable(lacking)
         reasons = ", ".join(sorted({reason for reason, _ in refusals}))
         raise ScriptoriumError(f"sample {index}: {len(refusals)} attempts were refused ({reasons}); loosen the recipe")
 
@@ -181,9 +208,9 @@ class Pipeline:
 
     # -- one attempt -------------------------------------------------------------------------------------------
 
-    def _attempt(self, rng: np.random.Generator, plain: bool) -> Sample:
+    def _attempt(self, rng: np.random.Generator, plain: bool, files_only: bool) -> Sample:
         recipe = self.recipe
-        drawn = self.source.draw(rng)
+        drawn = self.source.draw(rng, files_only)
         text, units = drawn.text, drawn.units
         layout = recipe.layout
         try:
@@ -258,9 +285,9 @@ class Pipeline:
             runs = shape_line(text, faces, language=corpus.language, direction=corpus.direction, features=features)
             return draw_line(runs, units, ppem, self._cache, spacing=spacing, jitter=jitter)
         except Undrawable as undrawable:
-            raise Refused("missing glyph or dotted circle", undrawable.characters) from None
+            raise Refused(_BAD_SHAPE, undrawable.characters) from None
         except NoInk as no_ink:
-            raise Refused("no ink where ink is due", no_ink.unit) from None
+            raise Refused(_BLANK, no_ink.unit) from None
 
     def _neighbours(
         self, drawn: Drawn, faces: list[tuple[Face, int, int]], ppem: int, rng: np.random.Generator
@@ -382,6 +409,17 @@ def _kept(inside: NDArray[np.float64] | None, units: list[str]) -> tuple[int, in
     if first == last:
         raise Refused("outside the frame")
     return first, last
+
+
+def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
+    """What to tell when the corpus holds nothing that the fonts draw; the characters most often met are named."""
+    names = " ".join(
+        f"{c} U+{ord(c):04X}" for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20]
+    )
+    return ScriptoriumError(
+        f"no text of the corpus can be drawn: no font has {names}{' …' if len(lacking) > 20 else ''}; "
+        "give --fonts DIR or run `synth fonts install SCRIPT`"
+    )
 
 
 def _version(name: str) -> str | None:

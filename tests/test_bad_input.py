@@ -101,21 +101,25 @@ def test_a_byte_order_mark_is_passed_over(run: Synth, tmp_path: Path, out: Path)
 
 def test_unusable_lines_are_counted(run: Synth, tmp_path: Path, out: Path) -> None:
     path = tmp_path / "corpus.txt"
-    # A tab, U+0378 (unassigned), U+FFFF, an empty line, a line of a megabyte.
-    path.write_bytes(b"good\nbell\x07\nta\tb\n\xcd\xb8\n\xef\xbf\xbf\n\n" + b"long" * 250_000 + b"\nfine\n")
+    # A bell, U+0378 (unassigned), U+FFFF, an empty line.
+    path.write_bytes(b"good\nbell\x07\n\xcd\xb8\n\xef\xbf\xbf\n\nfine\n")
     done = run(corpus=path, count=20)
     assert done.code == 0, done.err
     assert {label for _, label in paddleocr(out)} == {"good", "fine"}
     (line,) = [line for line in done.out.splitlines() if "corpus.txt" in line]
-    assert "6 of 8 lines" in line
-    for counted in (
-        "2 control character",
-        "1 unassigned code point",
-        "1 noncharacter",
-        "1 empty line",
-        "1 line too long",
-    ):
+    assert "4 of 6 lines" in line
+    for counted in ("1 control character", "1 unassigned code point", "1 noncharacter", "1 empty line"):
         assert counted in line
+
+
+def test_tables_and_lines_of_a_megabyte_are_taken_apart(run: Synth, tmp_path: Path, out: Path) -> None:
+    path = tmp_path / "corpus.txt"
+    path.write_bytes(b"one\ttwo\n" + b"long " * 250_000 + b"\n")
+    done = run("-o", "corpus.piece=line", "corpus.length=[1,4]", corpus=path, count=20)
+    assert done.code == 0, done.err
+    labels = {label for _, label in paddleocr(out)}
+    assert labels and all(label in ("one", "two") or label in "long long" for label in labels)
+    assert not [line for line in done.out.splitlines() if "corpus.txt" in line]
 
 
 def test_invisible_controls_are_in_no_label(run: Synth, tmp_path: Path, out: Path) -> None:
@@ -132,6 +136,14 @@ def test_a_corpus_that_no_font_draws_stops_with_its_characters(run: Synth, tmp_p
     for point in ("U+1E900", "U+1E901", "U+1E902"):
         assert point in error
     assert "synth fonts install" in error
+
+
+def test_templates_do_not_hide_a_corpus_that_no_font_draws(run: Synth, tmp_path: Path, out: Path) -> None:
+    path = tmp_path / "corpus.txt"
+    path.write_text("\U0001e900\U0001e901 \U0001e902\n", encoding="utf-8")
+    error = run("-o", "corpus.template_share=0.9", corpus=path, recipe="scene").error
+    assert "U+1E900" in error and "synth fonts install" in error
+    assert_nothing_left(out)
 
 
 def test_characters_that_no_font_draws_are_named_at_the_end(run: Synth, tmp_path: Path, out: Path) -> None:

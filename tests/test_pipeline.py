@@ -279,6 +279,32 @@ def test_a_corpus_that_no_font_covers_stops_with_its_characters(tmp_path, dejavu
     assert "synth fonts install" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_templates_do_not_hide_a_corpus_that_no_font_covers(tmp_path, dejavu):
+    corpus = tmp_path / "words.txt"
+    corpus.write_text("\u4e00\n" * 3 + "\u4e8c\n", encoding="utf-8")
+    for use in (lambda pipeline: pipeline[0], lambda pipeline: pipeline.inputs()):
+        with pytest.raises(ScriptoriumError, match=r"no font has \u4e00 U\+4E00 \u4e8c U\+4E8C; give --fonts"):
+            use(pipeline_of(corpus, dejavu, "corpus.template_share=0.99"))
+
+
+def test_templates_do_not_take_the_place_of_texts_that_no_font_covers(tmp_path, dejavu):
+    corpus = tmp_path / "words.txt"
+    corpus.write_text("fox\n" + "\u4e00\n" * 3, encoding="utf-8")
+    templates = "corpus.templates=[{pattern: '\\d'}]"
+    samples = itertools.islice(pipeline_of(corpus, dejavu, templates, "corpus.template_share=0.5", preset="clean"), 60)
+    kinds = [(sample.text, bool(sample.refusals)) for sample in samples]
+    assert {text for text, refused in kinds if refused} == {"fox"}
+    assert any(text.isdigit() for text, _ in kinds)
+
+
+def test_a_corpus_is_needed_unless_all_is_templates(dejavu):
+    with pytest.raises(ScriptoriumError, match="no corpus: give --corpus FILE"):
+        Pipeline(Recipe.load("scene"))
+    fonts = {"paths": [str(path) for path in dejavu]}
+    overrides = ["corpus.template_share=1", "corpus.templates=[{pattern: abc}]"]
+    assert Pipeline(Recipe.load("clean", overrides=overrides, fonts=fonts))[0].text.lower() == "abc"
+
+
 def test_fallback_fonts_are_named(tmp_path, dejavu):
     folder = tmp_path / "fonts"
     folder.mkdir()

@@ -125,8 +125,23 @@ def test_words_keep_the_whitespace_between_them(tmp_path: Path) -> None:
     }
 
 
-def test_uncut_lines_keep_their_edges(tmp_path: Path) -> None:
-    assert drawn(sourced(tmp_path, "  one two ", piece="line"), 1)[0].text == "  one two "
+def test_lines_lose_the_whitespace_at_their_ends_alone(tmp_path: Path) -> None:
+    text = " \u3000one \u00a0 two\u2003 "
+    assert drawn(sourced(tmp_path, text, piece="line"), 1)[0][:2] == ("one \u00a0 two", list("one \u00a0 two"))
+    joined = drawn(sourced(tmp_path, text, piece="line", join=1.0), 1)[0].text
+    assert joined == "one \u00a0 twoone \u00a0 two"
+    template = sourced(tmp_path, templates=[{"pattern": " ?a b ?"}], template_share=1)
+    assert {text for text, _, _ in drawn(template, 20)} == {"a b"}
+    long = sourced(tmp_path, "  a" + " b" * 3000 + "  ", piece="line", length=(1, 100))
+    assert all(text == text.strip() for text, _, _ in drawn(long, 60))
+
+
+@pytest.mark.parametrize("piece", ["word", "words", "line"])
+def test_a_tab_is_within_no_piece(tmp_path: Path, piece: str) -> None:
+    source = sourced(tmp_path, "img/1.jpg\tone  two\n\tthree", piece=piece, words=(1, 4))
+    expected = {"word": ["img/1.jpg", "one", "two", "three"], "line": ["img/1.jpg", "one  two", "three"]}
+    expected["words"] = [*expected["word"], "one  two"]
+    assert {text for text, _, _ in drawn(source, 200)} == set(expected[piece])
 
 
 def test_words_shed_and_gain_words(tmp_path: Path) -> None:
@@ -179,6 +194,59 @@ def test_case_keeps_to_script_charset_and_length(tmp_path: Path) -> None:
     assert drawn(sourced(tmp_path, "HELLO", lower_only, case={"as_is": 0, "lower": 1}), 1)[0].text == "hello"
 
 
+# Those of Greek are of the tests of ICU and of CSS text-transform.
+@pytest.mark.parametrize(
+    ("case", "language", "text", "expected"),
+    [
+        ("upper", None, "Πατάτα, Αέρας, Μυστήριο, Ωραίο", "ΠΑΤΑΤΑ, ΑΕΡΑΣ, ΜΥΣΤΗΡΙΟ, ΩΡΑΙΟ"),
+        ("upper", None, "Μαΐου, Πόρος, Ρύθμιση", "ΜΑΪΟΥ, ΠΟΡΟΣ, ΡΥΘΜΙΣΗ"),
+        ("upper", None, "ΰ, Τηρώ, Μάιος", "Ϋ, ΤΗΡΩ, ΜΑΪΟΣ"),
+        ("upper", None, "άυλος, αϋλος, ρωμέικα", "ΑΫΛΟΣ, ΑΫΛΟΣ, ΡΩΜΕΪΚΑ"),
+        ("upper", None, "νομικού ή διεθνούς, ήτα", "ΝΟΜΙΚΟΥ Ή ΔΙΕΘΝΟΥΣ, ΗΤΑ"),
+        ("upper", None, "Ἀχιλῆος ᾇ ἡ ᾴ ᾱ", "ΑΧΙΛΗΟΣ ΑΙ Η ΑΙ Α"),
+        ("upper", None, "τσάι à la café", "ΤΣΑΪ À LA CAFÉ"),
+        ("lower", None, "ΟΔΟΣ Άδης", "οδος άδης"),
+        ("title", None, "ὀδυσσεύς άδης", "Ὀδυσσεύς Άδης"),
+        ("title", None, "ῇ", "ῇ"),
+        ("upper", None, "ǰ café", "ǰ café"),
+        ("lower", None, "İZMİR", "İZMİR"),
+        ("upper", None, "გამარჯობა ok", "გამარჯობა ok"),
+        ("title", None, "გამარჯობა ok", "გამარჯობა Ok"),
+        ("lower", None, "Ⴀ", "Ⴀ"),
+        ("lower", None, "ᏣᎳᎩ OK", "ᏣᎳᎩ OK"),
+        ("title", None, "ᏣᎳᎩ OK", "ᏣᎳᎩ OK"),
+        ("upper", None, "ꮳꮃꭹ", "ᏣᎳᎩ"),
+        ("upper", "tr", "istanbul ılık", "İSTANBUL ILIK"),
+        ("lower", "tr-TR", "İSTANBUL ILIK IT", "istanbul ılık ıt"),
+        ("title", "az", "istanbul IŞIK (İZMİR)", "İstanbul Işık (İzmir)"),
+        ("upper", "az", "Ağdam, Şuşa işi", "AĞDAM, ŞUŞA İŞİ"),
+        ("upper", "lt", "žąsis i", "ŽĄSIS I"),
+        ("upper", "lt", "rim\u0301tis i\u0307\u0301", "rim\u0301tis i\u0307\u0301"),
+        ("lower", "lt", "Ìr", "Ìr"),
+        ("upper", None, "हिन्दी straße", "हिन्दी STRASSE"),
+    ],
+)
+def test_case_as_people_write(tmp_path: Path, case: str, language: str | None, text: str, expected: str) -> None:
+    source = sourced(tmp_path, text, piece="line", case={"as_is": 0, case: 1}, language=language, length=(1, 60))
+    ((label, units, _),) = drawn(source, 1)
+    assert label == unicodedata2.normalize("NFC", expected)
+    assert units == split_units(label, "grapheme")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text(st.characters(categories=["L", "M", "Zs"]), min_size=1, max_size=12), st.sampled_from([None, "tr", "lt"])
+)
+def test_case_brings_no_loose_marks(text: str, language: str | None) -> None:
+    source = TextSource(Corpus(templates=(TemplatePattern(pattern="a"),), template_share=1, language=language))
+    text = unicodedata2.normalize("NFC", text)
+    for number in range(3):
+        variant = source._variant(text, number)
+        assert unicodedata2.normalize("NFC", variant) == variant
+        marks = Counter(c for c in variant if regex.match(r"\p{M}", c))
+        assert marks <= Counter(text) or text == variant
+
+
 def test_charset_refuses_and_counts(tmp_path: Path) -> None:
     source = sourced(tmp_path, "good\nbäd\nwörse\nbad", Charset("abdego"))
     found = drawn(source, 300)
@@ -224,6 +292,27 @@ def test_nothing_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unusable_configurations(tmp_path: Path, config: dict[str, Any], told: str) -> None:
     with pytest.raises(ScriptoriumError, match=told):
         sourced(tmp_path, **config)
+
+
+def test_texts_of_files_alone(tmp_path: Path) -> None:
+    templates = [{"pattern": r"\d"}]
+    source = sourced(
+        tmp_path, "one\ntwo\nthree\nnön", Charset("onetwhr0123456789"), templates=templates, template_share=0.9
+    )
+    rng = np.random.default_rng(1)
+    assert {source.draw(rng, files_only=True).text for _ in range(100)} == {"one", "two", "three"}
+    alone = sourced(tmp_path, templates=templates, template_share=1)
+    assert alone.draw(rng, files_only=True).source == r"template \d"
+    assert alone.any_text(lambda _: False)
+
+    source.refusals.clear()
+    source.missing.clear()
+    seen: list[list[str]] = [[], []]
+    for texts in seen:
+        assert not source.any_text(lambda text, texts=texts: texts.append(text))  # type: ignore[misc]
+    assert seen[0] == seen[1] and len(seen[0]) == 2000 and set(seen[0]) == {"one", "two", "three"}
+    assert source.any_text("two".__eq__)
+    assert not source.refusals and not source.missing
 
 
 def test_weights_of_files_and_templates(tmp_path: Path) -> None:
@@ -337,7 +426,7 @@ def test_draws_depend_on_the_generator_alone(tmp_path: Path) -> None:
 
 
 def test_what_it_tells(tmp_path: Path) -> None:
-    source = sourced(tmp_path, "ab b\n\n\tc\n", templates=[{"pattern": "b?[12]"}], template_share=0.5)
+    source = sourced(tmp_path, "ab b\n\n\x07c\n", templates=[{"pattern": "b?[12]"}], template_share=0.5)
     path = str(tmp_path / "corpus.txt")
     assert source.characters() == {"a": 1, "b": 2, " ": 1, "1": 1, "2": 1}
     assert list(source.digests()) == [path]

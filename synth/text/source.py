@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import regex
+import unicodedata2
 
 from augment.errors import ScriptoriumError
 from synth.recipe import Corpus
@@ -75,16 +76,63 @@ class _Attaching(dict[str, bool]):
 _attaches: Final = _Attaching()
 
 
-def _title(text: str) -> str:
+_Casing = Callable[[str], str]
+
+
+def _upper(text: str) -> str:
+    return _greek_upper(text) if _greek.search(text) else text.upper()
+
+
+def _titles(capitalize: _Casing) -> _Casing:
     def word(found: re.Match[str]) -> str:
         letters = found[0]
         first = next((i for i, character in enumerate(letters) if character.isalpha()), 0)
-        return letters[:first] + letters[first:].capitalize()
+        return letters[:first] + capitalize(letters[first:])
 
-    return _word.sub(word, text)
+    return lambda text: _word.sub(word, text)
 
 
-_CASES: Final[tuple[Callable[[str], str], ...]] = (str, str.lower, str.upper, _title)
+_greek: Final = re.compile("[\u0370-\u03ff\u1f00-\u1fff]")
+_ACCENTS: Final = "\u0300\u0301\u0302\u0303\u0311\u0342"
+# Accents, length marks, breathings; what stays is the dialytika, and the iota subscript, which becomes a letter.
+_NOT_ON_CAPITALS: Final = dict.fromkeys(map(ord, _ACCENTS + "\u0304\u0306\u0313\u0314"))
+_hiatus: Final = regex.compile(
+    rf"(?<=[αεηιουωΑΕΗΙΟΥΩ](?:(?!\u0308)\p{{M}})*[{_ACCENTS}](?:(?!\u0308)\p{{M}})*)[ιυΙΥ](?!\p{{M}}*\u0308)"
+)
+_greek_marked: Final = regex.compile(
+    rf"(?P<or>(?<!\p{{L}}\p{{M}}*)[ηΗ](?=\p{{M}}*[{_ACCENTS}])(?!\p{{M}}*\u0345)\p{{M}}+(?!\p{{L}}))"
+    r"|[\p{Greek}--\p{M}]\p{M}+",
+    regex.V1,
+)
+
+
+def _greek_upper(text: str) -> str:
+    """Capitals as Greek is written, by the rules of ICU's casing for `el`.
+
+    Without accents and breathings; a dialytika keeps apart what an accent kept apart; the word ή keeps its tonos.
+    """
+
+    def bare(found: regex.Match[str]) -> str:
+        return "Η\u0301" if found["or"] else found[0].translate(_NOT_ON_CAPITALS)
+
+    apart = _hiatus.sub("\\g<0>\u0308", unicodedata2.normalize("NFD", text))
+    return _greek_marked.sub(bare, apart).upper()
+
+
+_TURKIC_CAPITALS: Final = {ord("i"): "İ"}
+_TURKIC_SMALL: Final = {ord("I"): "ı", ord("İ"): "i"}
+# Small letters, capitals, and a capital at the beginning of each word.
+_CASINGS: Final[tuple[_Casing, ...]] = (str.lower, _upper, _titles(str.capitalize))
+_TURKIC_CASINGS: Final[tuple[_Casing, ...]] = (
+    lambda text: text.translate(_TURKIC_SMALL).lower(),
+    lambda text: _upper(text.translate(_TURKIC_CAPITALS)),
+    _titles(lambda word: (word[:1].translate(_TURKIC_CAPITALS) + word[1:].translate(_TURKIC_SMALL)).capitalize()),
+)
+# Capitals of Georgian (Mtavruli) and small letters of old Georgian and of Cherokee, which hardly any font or reader
+# knows; and combining marks, which stay over where a letter has no precomposed partner (J\u030c for \u01f0).
+_unusual: Final = regex.compile(r"[\u1c90-\u1cbf\u2d00-\u2d2f\u13f8-\u13fd\uab70-\uabbf\p{M}]")
+# Lithuanian keeps the dot of i and j under accents.
+_dotted_accent: Final = re.compile("[iIjJ]\u0328?[\u0300\u0301\u0303\u0307]")
 
 
 def _sums(weights: list[float], key: str) -> list[float]:
@@ -104,22 +152,26 @@ def _one(items: list[int], random: _Random) -> int:
     return items[int(random() * len(items))]
 
 
+_SAMPLED: Final = 2000
+# Where the charset refuses nearly all texts, those that pass are slow to come by.
+_SAMPLED_REFUSALS: Final = 50_000
 _TRIAL_DRAWS = 50  # of a template, to see whether the charset allows it at all
 
 
 class TextSource:
     """Draws texts from weighted corpus files and templates.
 
-    A *piece* is a line, a word (a run without whitespace, as `str.split` has it), or neighbouring words of one line
-    with the whitespace that stands between them. Pieces longer than `length[1]` units are cut to a part of random
-    length (`words` first lose whole words at an end), with the whitespace at a cut taken off; `words` shorter than
-    `length[0]` take in neighbouring words; what is still shorter is refused. Cuts fall on unit boundaries, for code
-    points on grapheme boundaries. Of lines beyond a few thousand characters a random stretch is used. `join` puts a
-    second piece of the same file directly after the first.
+    A *piece* is a line, a word (a run without whitespace, as `str.split` has it), or neighbouring words of one line.
+    Whitespace within a piece stays exactly as it is; at its ends it is taken off, as nobody can see it in an image.
+    Pieces longer than `length[1]` units are cut to a part of random length (`words` first lose whole words at an end),
+    with the whitespace at a cut taken off; `words` shorter than `length[0]` take in neighbouring words; what is still
+    shorter is refused. Cuts fall on unit boundaries, for code points on grapheme boundaries. Of lines beyond a few
+    thousand characters a random stretch is used. `join` puts a second piece of the same file directly after the first.
 
-    Case variants are those of Unicode without regard to language (no Turkish dotless i, no Greek upper case without
-    accents); a variant that would leave the charset or the length range is not used. Templates are neither cased,
-    joined nor cut.
+    Case variants are those of Unicode, but Greek capitals have no accents and breathings, and `language` tr or az tells
+    i from ı. A variant is not used if it would leave the charset or the length range; bring in Georgian capitals
+    (Mtavruli) or small letters of Cherokee or old Georgian, for which there are hardly any fonts; add a combining mark
+    to the text; or, with `language` lt, change an accented i or j. Templates are neither cased, joined nor cut.
 
     With `balance`, every draw from a corpus aims at one character, which is in the label (before case variants): of
     those that occur in the corpora and in the charset, whitespace aside, each is as likely as the other (`uniform`),
@@ -158,6 +210,8 @@ class TextSource:
         case = config.case
         self._cases = _sums([case.as_is, case.lower, case.upper, case.title], "corpus.case")
         self._cased = case.lower + case.upper + case.title > 0
+        language = (config.language or "").split("-")[0].lower()
+        self._turkic, self._lithuanian = language in ("tr", "az"), language == "lt"
 
         self._files = [
             _File(compile_corpus(file.path, cache_dir), str(file.path), file.piece or config.piece, file.weight)
@@ -225,14 +279,14 @@ class TextSource:
         self._target_sums = list(accumulate(frequencies[target] ** power for target in self._targets))
         self._target_files = {target: list(accumulate(parts[target])) for target in self._targets}
 
-    def draw(self, rng: np.random.Generator) -> Drawn:
-        """One text; which one depends on the state of `rng` alone.
+    def draw(self, rng: np.random.Generator, files_only: bool = False) -> Drawn:
+        """One text; which one depends on the state of `rng` alone. `files_only`: no template, where there are files.
 
         Raises:
             ScriptoriumError: `MAX_REFUSALS` texts in a row were refused; or a corpus file has changed.
         """
         random = rng.random
-        if self._template_share and random() < self._template_share:
+        if self._template_share and not (files_only and self._files) and random() < self._template_share:
             templates, sums = self._templates, self._template_sums
             template, name = templates[_pick(sums, random)]
             return self._persist(lambda _: self._from_template(template, name, rng), name)
@@ -241,6 +295,29 @@ class TextSource:
         files = self._files
         file = files[0] if len(files) == 1 else files[_pick(self._file_sums, random)]
         return self._persist(lambda _: self._from_file(file, "", random), file.name)
+
+    def any_text(self, usable: Callable[[str], bool]) -> bool:
+        """Whether one of 2,000 texts of the files is usable; always the same texts, and none of this is counted.
+
+        True where no text is ever drawn from files.
+
+        Raises:
+            ScriptoriumError: see `draw`.
+        """
+        if not self._files or self._template_share == 1.0:
+            return True
+        counted = self.refusals, self.missing
+        self.refusals, self.missing = Counter(), Counter()
+        rng = np.random.default_rng(0)
+        try:
+            for _ in range(_SAMPLED):
+                if usable(self.draw(rng, files_only=True).text):
+                    return True
+                if self.refusals.total() > _SAMPLED_REFUSALS:
+                    break
+            return False
+        finally:
+            self.refusals, self.missing = counted
 
     def _draw_balanced(self, random: _Random) -> Drawn:
         target, file = "", self._files[0]
@@ -275,14 +352,14 @@ class TextSource:
         raise ScriptoriumError(f"{name}: {MAX_REFUSALS} texts in a row were refused ({told}); {remedy}")
 
     def _from_template(self, template: Template, name: str, rng: np.random.Generator) -> Drawn | str:
-        text = clean(template.draw(rng))
+        text = clean(template.draw(rng)).strip()
         return self._checked(text, split_units(text, self._unit), name)
 
     def _from_file(self, file: _File, target: str, random: _Random) -> Drawn | str:
         """A text with `target` in it (any text for ""), or why there is none."""
         text = self._piece(file, target, random)
         if self._join and random() < self._join:
-            text = clean(text.rstrip() + self._piece(file, "", random).lstrip())
+            text = clean(text + self._piece(file, "", random))
         if target not in text:
             return LOST
         units = split_units(text, self._unit)
@@ -299,13 +376,27 @@ class TextSource:
                 return LOST
             units = split_units(text, self._unit)
         if self._cased:
-            case = _CASES[_pick(self._cases, random)]
-            if case is not str and text.lower() != text.upper():
-                variant = clean(case(text))
+            case = _pick(self._cases, random)
+            variant = self._variant(text, case - 1) if case else text
+            if variant != text:
                 drawn = self._checked(variant, split_units(variant, self._unit), file.name, False)
                 if isinstance(drawn, Drawn):
                     return drawn
         return self._checked(text, units, file.name)
+
+    def _variant(self, text: str, number: int) -> str:
+        """The text in another case, or the text itself where that would not be usual."""
+        casing = (_TURKIC_CASINGS if self._turkic else _CASINGS)[number]
+        if text.isascii() and not self._turkic:
+            return casing(text)
+        if text.lower() == text.upper():
+            return text
+        if self._lithuanian and _dotted_accent.search(unicodedata2.normalize("NFD", text)):
+            return text
+        variant = clean(casing(text))
+        if (unusual := _unusual.findall(variant)) and Counter(unusual) - Counter(_unusual.findall(text)):
+            return text
+        return variant
 
     def _checked(self, text: str, units: list[str], name: str, count_missing: bool = True) -> Drawn | str:
         if self._charset is not None:
@@ -332,7 +423,7 @@ class TextSource:
         if len(line) > self._window:
             line = self._stretch(line, target, random)
         if file.piece == "line":
-            return line
+            return line.strip()
         if file.piece == "words":
             return self._run(line, target, random)
         words = line.split()
