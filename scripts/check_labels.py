@@ -138,7 +138,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="index of the first sample")
     options = parser.parse_args()
     corpus = sorted((ROOT / "corpora").glob("*.txt"))
-    texts = {str(path): searchable(path) for path in corpus}
+    texts = {path.name: searchable(path) for path in corpus}
     program = os.environ.get("SCRIPTORIUM_HB_SHAPE") or shutil.which("hb-shape")
     counts: Counter[str] = Counter()
     wrong: Counter[str] = Counter()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +24,56 @@ _FILE = click.Path(path_type=Path)
 _HELP_WANTED: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """SIGTERM is a `KeyboardInterrupt` like Ctrl-C; yields a list that then holds the exit status for it."""
+    status: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        # `timeout` sends it twice; the second one must not disturb the tidying up.
+        if not status:
+            status.append(128 + number)
+            raise KeyboardInterrupt
+
+    # Only the main thread may set handlers; where the signal is ignored or handled, that stays so.
+    mine = threading.current_thread() is threading.main_thread() and (
+        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if mine:
+        signal.signal(signal.SIGTERM, stop)
+    try:
+        yield status
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _complain(text: str) -> None:
+    # Names of files need not be UTF-8.
+    click.echo(text.encode(errors="backslashreplace").decode(), err=True)
+
+
 class _Commands(click.Group):
-    """Prints what the user can mend on one line, and exits with 2."""
+    """Prints what the user can mend on one line, and exits with 2; with 130 or 143 after Ctrl-C or SIGTERM."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        with _terminable() as status:
+            return self._invoke(ctx, status)
+
+    def _invoke(self, ctx: click.Context, status: list[int]) -> Any:
         try:
             return super().invoke(ctx)
         except ScriptoriumError as error:
-            click.echo(f"synth: {error}", err=True)
-            # 130 is what shells report for Ctrl-C.
-            sys.exit(130 if type(error).__name__ == "Interrupted" else 2)
+            _complain(f"synth: {error}")
+            sys.exit((status or [130])[0] if type(error).__name__ == "Interrupted" else 2)
+        except KeyboardInterrupt:
+            _complain("synth: interrupted")
+            sys.exit((status or [130])[0])
         except _HELP_WANTED:
             raise
         except click.UsageError as error:
             command = (error.ctx or ctx).command_path
-            click.echo(f"{command}: {error.format_message().rstrip('.')}; see {command} --help", err=True)
+            _complain(f"{command}: {error.format_message().rstrip('.')}; see {command} --help")
             sys.exit(2)
 
 
@@ -62,9 +100,27 @@ class _Several(click.Command):
 def _recipe_options(command: Any) -> Any:
     for option in reversed(
         (
-            click.option("--corpus", type=_FILE, multiple=True, metavar="FILE…", help="Texts, UTF-8, one a line."),
-            click.option("--fonts", type=_FILE, multiple=True, metavar="DIR|FILE…", help="Instead of all fonts found."),
-            click.option("--backgrounds", type=_FILE, multiple=True, metavar="DIR…", help="Pictures to write on."),
+            click.option(
+                "--corpus",
+                type=_FILE,
+                multiple=True,
+                metavar="FILE…",
+                help="Texts, UTF-8, one a line; one file or several.",
+            ),
+            click.option(
+                "--fonts",
+                type=_FILE,
+                multiple=True,
+                metavar="DIR|FILE…",
+                help="One or several, instead of all fonts found.",
+            ),
+            click.option(
+                "--backgrounds",
+                type=_FILE,
+                multiple=True,
+                metavar="DIR|FILE…",
+                help="Pictures to write on; one or several.",
+            ),
             click.option("--height", type=int, metavar="PIXELS", help="Image height (recipe: 32)."),
             click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary; other texts are dropped."),
             click.option("--recipe", default="scene", show_default=True, metavar="NAME|FILE", help="The look."),
@@ -73,7 +129,7 @@ def _recipe_options(command: Any) -> Any:
                 "--override",
                 multiple=True,
                 metavar="KEY=VALUE…",
-                help="Keys of the recipe.",
+                help="Keys of the recipe, one or several; see `synth recipe show`.",
             ),
             click.option("--seed", type=click.IntRange(0), metavar="S", help="Another stream of samples (recipe: 0)."),
         )
@@ -128,20 +184,20 @@ def generate(output: Path, count: int, workers: int | None, resume: bool, format
 
     \b
     synth generate --corpus my_language.txt --output data/ --count 100000
+    synth generate --corpus a.txt b.txt --output data/ -o corpus.piece=line output.polygons=true
     """
     from functools import partial
 
     import cv2
 
     from synth.engine import generate as run
-    from synth.pipeline import Pipeline
+    from synth.pipeline import Pipeline, located
     from synth.report.summary import closing
 
     # Images are small: threads inside OpenCV would only get in each other's way.
     cv2.setNumThreads(1)
-    recipe = _load(**recipe_options)
+    recipe = located(_load(**recipe_options))
     pipeline = Pipeline(recipe)
-    head = {"recipe": recipe.to_values(), "inputs": pipeline.inputs()}
     wanted = workers or _cores()
     # A worker takes longer to start than a few hundred images take to make.
     wanted = wanted if workers else max(1, min(wanted, count // 2000))
@@ -150,7 +206,7 @@ def generate(output: Path, count: int, workers: int | None, resume: bool, format
         make,
         output,
         count,
-        manifest_head=head,
+        manifest_head=pipeline.head(),
         recipe_text=recipe.to_yaml(),
         shard_size=recipe.output.shard_size,
         workers=wanted,
@@ -172,12 +228,19 @@ def generate(output: Path, count: int, workers: int | None, resume: bool, format
 )
 @click.option("--count", type=click.IntRange(1, 2000), default=64, show_default=True, metavar="N", help="Images.")
 def preview(output: Path, count: int, **recipe_options: Any) -> None:
-    """Show what a recipe looks like: a contact sheet and a page with labels, fonts and unit polygons."""
+    """Show what a recipe looks like: a contact sheet and a page with labels, fonts and unit polygons.
+
+    \b
+    synth preview --corpus my_language.txt --recipe document
+    """
     from synth.pipeline import Pipeline
     from synth.report.preview import write_preview
+    from synth.report.summary import counted
 
     sheet, page = write_preview(Pipeline(_load(**recipe_options)), count, output)
-    click.echo(f"{count} samples\n  {sheet}   contact sheet\n  {page}   large, with labels, fonts and unit polygons")
+    click.echo(
+        f"{counted(count, 'sample')}\n  {sheet}   contact sheet\n  {page}   large, with labels, fonts and unit polygons"
+    )
 
 
 @main.command()
@@ -206,18 +269,31 @@ def verify(data: Path, charset: Path | None) -> None:
 
 @main.command()
 @click.argument("data", nargs=-1, required=True, type=_FILE)
-@click.option("--output", type=_FILE, required=True, metavar="DIR")
+@click.option("--output", type=_FILE, required=True, metavar="DIR", help="A new folder.")
 def merge(data: tuple[Path, ...], output: Path) -> None:
-    """Join data sets into one."""
+    """Join data sets into one.
+
+    \b
+    synth merge data/ more/ --output both/
+    """
+    from synth.report.summary import counted, quoted
     from synth.shards.merge import merge as join
 
     count = join(list(data), output)
-    click.echo(f"{output}: {count:,} images from {len(data)} data sets\nnext: synth verify {output}")
+    click.echo(f"{output}: {counted(count, 'image')} from {counted(len(data), 'data set')}")
+    click.echo(f"next: synth verify {quoted(output)}")
 
 
 @main.group()
 def recipe() -> None:
-    """Looks: presets and what stands in them."""
+    """Recipes: list the presets, print one with a comment on every key.
+
+    A recipe says what the images look like. `--recipe` takes a preset's name or a file of your own:
+
+    \b
+    synth recipe show document > mine.yml
+    synth preview --corpus my_language.txt --recipe mine.yml
+    """
 
 
 @recipe.command("list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import pickle
+import re
 import shutil
 import signal
 import struct
@@ -12,10 +13,11 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -47,6 +49,9 @@ BLOCK = 256
 SHARD_SIZE = 64 * BLOCK
 """Samples in a shard."""
 
+MOST = 10**12
+"""Samples in a data set."""
+
 _AHEAD = (
     2  # blocks that one worker has before it: one in the making, one waiting, so that it never waits for the parent
 )
@@ -54,6 +59,8 @@ _TASK = struct.Struct("<QQ")
 _DONE, _REFUSED, _FAILED = b"D", b"R", b"F"
 
 Format = Literal["lmdb", "folder"]
+_Range = tuple[int, int]
+_Made = tuple[int, int, Tally, bytes]
 
 
 class BlockMaker(Protocol):
@@ -64,7 +71,7 @@ class BlockMaker(Protocol):
 
 
 class Interrupted(ScriptoriumError):
-    """Ctrl-C."""
+    """A `KeyboardInterrupt`: Ctrl-C, or whatever signal the caller has made into one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ def generate(
     Args:
         make: builds the maker of records; picklable when there is more than one worker.
         output: folder to be; may exist if it is empty, or, to resume, if an earlier run began it.
-        count: number of samples, at least 1.
+        count: number of samples, 1 to `MOST`.
         manifest_head: what the data set is made from, as JSON values (recipe, seed, digests of the inputs, versions):
             the manifest keeps it, and resuming with another is refused.
         recipe_text: stored beside the manifest as `recipe.yaml`.
@@ -136,6 +143,8 @@ def generate(
     started = time.monotonic()
     if count < 1:
         raise ScriptoriumError(f"count is {count}: at least 1 sample")
+    if count > MOST:
+        raise ScriptoriumError(f"count is {count:,}: at most {MOST:,} samples; make several data sets by --seed")
     if shard_size < BLOCK or shard_size % BLOCK:
         raise ScriptoriumError(f"shard size is {shard_size}: a multiple of {BLOCK}")
     head = {"version": VERSION, "format": format, "count": count} | normalised(manifest_head)
@@ -147,13 +156,14 @@ def generate(
             run: _Run = _FolderRun(output, aside, head, recipe_text, complete=begun)
         else:
             run = _ShardRun(output, aside, head, recipe_text)
-        blocks = run.blocks()
+        # No more of them than there are blocks to make.
+        workers = min(workers, -(-(count - run.kept) // BLOCK))
         bar = tqdm(
             total=count, initial=run.kept, unit="image", unit_scale=True, disable=not (progress and sys.stderr.isatty())
         )
         try:
-            with bar, run, closing(_made(make, blocks, workers)) as made:
-                for (start, stop), (tally, block) in zip(blocks, made, strict=True):
+            with bar, run, closing(_made(make, run.blocks(), workers)) as made:
+                for start, stop, tally, block in made:
                     run.add(start, stop, tally, block)
                     bar.update(stop - start)
                 run.finish()
@@ -187,8 +197,8 @@ def _begun(output: Path, head: dict[str, Any], resume: bool) -> bool:
     except ScriptoriumError as error:
         raise ScriptoriumError(f"{output}: holds other files ({error}); name a new folder") from None
     if not resume:
-        state = "a complete data set" if old["complete"] else "an unfinished data set: go on with --resume"
-        raise ScriptoriumError(f"{output}: holds {state}; or name a new folder")
+        state = "a complete data set;" if old["complete"] else "an unfinished data set: go on with --resume, or"
+        raise ScriptoriumError(f"{output}: holds {state} name a new folder")
     same_head(old, head, output)
     return True
 
@@ -201,15 +211,15 @@ class _Run(Protocol):
     shards: int
     totals: Tally
 
-    def blocks(self) -> list[tuple[int, int]]: ...
+    def blocks(self) -> Iterator[_Range]: ...
     def add(self, start: int, stop: int, tally: Tally, block: bytes) -> None: ...
     def finish(self) -> None: ...
     def __enter__(self) -> Any: ...
     def __exit__(self, *error: object) -> None: ...
 
 
-def _cut(start: int, stop: int) -> list[tuple[int, int]]:
-    return [(at, min(at + BLOCK, stop)) for at in range(start, stop, BLOCK)]
+def _cut(start: int, stop: int) -> Iterator[_Range]:
+    return ((at, min(at + BLOCK, stop)) for at in range(start, stop, BLOCK))
 
 
 class _ShardRun:
@@ -223,6 +233,7 @@ class _ShardRun:
         self._sealing: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1)
         self.totals = Tally()
+        self.kept = 0
         self.shards = -(-self._count // self._size)
         with writing(output):
             output.mkdir(exist_ok=True)
@@ -231,27 +242,36 @@ class _ShardRun:
             if recipe_text is not None:
                 write_file(output / "recipe.yaml", recipe_text, aside)
             self._take_stock()
-        self.kept = self.safe = sum(info.count for info in self._infos.values())
+        self.safe = self.kept
 
-    def _range(self, shard: int) -> tuple[int, int]:
+    def _range(self, shard: int) -> _Range:
         return shard * self._size, min((shard + 1) * self._size, self._count)
 
     def _take_stock(self) -> None:
-        names = {shard_name(shard): shard for shard in range(self.shards)}
+        # Whatever the count, only what is there is looked at.
         for folder in sorted(path for path in self._output.iterdir() if path.is_dir()):
-            if folder.name not in names:
+            number = re.search(r"[0-9]+\Z", folder.name)
+            shard = int(number[0]) if number else self.shards
+            if shard >= self.shards or folder.name != shard_name(shard):
                 raise ScriptoriumError(f"{folder}: a folder that is no shard of this data set; move it away")
-            info = _described(folder, *self._range(names[folder.name]))
+            info = _described(folder, *self._range(shard))
             if info is None:
                 damaged = self._aside / "damaged"
                 folder.rename(damaged)
                 shutil.rmtree(damaged)
             else:
-                self._infos[names[folder.name]] = info
+                self._note(shard, info)
+                self.kept += info.count
 
-    def blocks(self) -> list[tuple[int, int]]:
+    def _note(self, shard: int, info: ShardInfo) -> None:
+        # Added up at once: the counts of a million shards would fill the memory.
+        if info.tally is not None:
+            self.totals.add(info.tally)
+        self._infos[shard] = replace(info, tally=None)
+
+    def blocks(self) -> Iterator[_Range]:
         missing = (shard for shard in range(self.shards) if shard not in self._infos)
-        return [block for shard in missing for block in _cut(*self._range(shard))]
+        return (block for shard in missing for block in _cut(*self._range(shard)))
 
     def add(self, start: int, stop: int, tally: Tally, block: bytes) -> None:
         shard = start // self._size
@@ -259,7 +279,7 @@ class _ShardRun:
             self._writer = ShardWriter(self._aside, shard_name(shard), start)
         self._writer.add(block, tally)
         if stop == self._range(shard)[1]:
-            self._infos[shard] = self._writer.finish()
+            self._note(shard, self._writer.finish())
             self._wait()
             self._sealing = self._thread.submit(self._seal, self._writer)
             self._writer = None
@@ -275,9 +295,6 @@ class _ShardRun:
     def finish(self) -> None:
         self._wait()
         infos = [self._infos[shard] for shard in range(self.shards)]
-        for info in infos:
-            if info.tally is not None:
-                self.totals.add(info.tally)
         with writing(self._output):
             write_manifest(self._output, finished(self._head, infos, self.totals), self._aside)
 
@@ -317,8 +334,8 @@ class _FolderRun:
         self.kept = self.safe = int(head["count"]) if complete else 0
         self.shards = 0
 
-    def blocks(self) -> list[tuple[int, int]]:
-        return [] if self._complete else _cut(0, int(self._head["count"]))
+    def blocks(self) -> Iterator[_Range]:
+        return iter(()) if self._complete else _cut(0, int(self._head["count"]))
 
     def add(self, start: int, stop: int, tally: Tally, block: bytes) -> None:
         self._writer.add(block, tally)
@@ -341,18 +358,16 @@ class _FolderRun:
         pass
 
 
-def _made(
-    make: Callable[[], BlockMaker], blocks: list[tuple[int, int]], workers: int
-) -> Generator[tuple[Tally, bytes], None, None]:
+def _made(make: Callable[[], BlockMaker], blocks: Iterator[_Range], workers: int) -> Generator[_Made, None, None]:
     """The blocks, made, in order."""
-    workers = min(workers, len(blocks))
     if workers > 1:
         yield from _made_by_workers(make, blocks, workers)
-    elif blocks:
-        maker = make()
-        for start, stop in blocks:
-            tally, parts = pack_block(maker.block(start, stop), start, stop)
-            yield tally, b"".join(parts)
+        return
+    maker: BlockMaker | None = None
+    for start, stop in blocks:
+        maker = maker or make()
+        tally, parts = pack_block(maker.block(start, stop), start, stop)
+        yield start, stop, tally, b"".join(parts)
 
 
 class _WorkerDied(Exception):
@@ -363,42 +378,45 @@ class _WorkerDied(Exception):
 class _Worker:
     process: BaseProcess
     line: Connection
-    dealt: deque[int]
+    dealt: deque[_Range]
 
-    def died(self, blocks: list[tuple[int, int]]) -> _WorkerDied:
+    def died(self) -> _WorkerDied:
         self.process.join(5)
         code = self.process.exitcode
         how = f"ended with status {code}"
         if code is not None and code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
             how += " (often: out of memory; try fewer workers)" if code == -9 else ""
-        start, stop = blocks[self.dealt[0]] if self.dealt else blocks[-1]
-        return _WorkerDied(f"a worker {how} while making samples {start} to {stop - 1}")
+        if self.dealt:
+            start, stop = self.dealt[0]
+            how += f" while making samples {start} to {stop - 1}"
+        return _WorkerDied(f"a worker {how}")
 
 
 def _made_by_workers(
-    make: Callable[[], BlockMaker], blocks: list[tuple[int, int]], workers: int
-) -> Generator[tuple[Tally, bytes], None, None]:
+    make: Callable[[], BlockMaker], blocks: Iterator[_Range], workers: int
+) -> Generator[_Made, None, None]:
     crew: list[_Worker] = []
     done = False
     try:
         _start(crew, make, workers)
-        window = workers * _AHEAD * 2
-        ready: dict[int, tuple[Tally, bytes]] = {}
-        sent = 0
-        for wanted in range(len(blocks)):
+        # Only so far ahead that finished blocks cannot pile up.
+        window = deque(islice(blocks, workers * _AHEAD * 2))
+        undealt = deque(window)
+        ready: dict[_Range, tuple[Tally, bytes]] = {}
+        while window:
+            wanted = window[0]
             while True:
-                # Deal to whoever has least before it, and only so far ahead that finished blocks cannot pile up.
-                while sent < min(len(blocks), wanted + window):
+                # Deal to whoever has least before it.
+                while undealt:
                     worker = min(crew, key=lambda worker: len(worker.dealt))
                     if len(worker.dealt) >= _AHEAD:
                         break
-                    worker.dealt.append(sent)
+                    worker.dealt.append(undealt.popleft())
                     try:
-                        worker.line.send_bytes(_TASK.pack(*blocks[sent]))
+                        worker.line.send_bytes(_TASK.pack(*worker.dealt[-1]))
                     except OSError:
-                        raise worker.died(blocks) from None
-                    sent += 1
+                        raise worker.died() from None
                 if wanted in ready:
                     break
                 lines = multiprocessing.connection.wait([worker.line for worker in crew])
@@ -407,15 +425,19 @@ def _made_by_workers(
                         try:
                             message = worker.line.recv_bytes()
                         except (EOFError, OSError):
-                            raise worker.died(blocks) from None
+                            raise worker.died() from None
                         ready[worker.dealt.popleft()] = _opened(message)
-            yield ready.pop(wanted)
+            yield *wanted, *ready.pop(wanted)
+            window.popleft()
+            for block in islice(blocks, 1):
+                window.append(block)
+                undealt.append(block)
         done = True
     finally:
         for worker in crew:
             worker.line.close()
             if not done:
-                worker.process.terminate()
+                worker.process.kill()
         for worker in crew:
             worker.process.join(5)
             if worker.process.is_alive():
@@ -427,10 +449,10 @@ def _start(crew: list[_Worker], make: Callable[[], BlockMaker], workers: int) ->
     context = multiprocessing.get_context("spawn")
     masked = hasattr(signal, "pthread_sigmask")
     if masked:
-        # Ctrl-C goes to every process of the terminal's group; it is the parent's business. The mask is inherited, so
-        # that no worker prints a traceback while it starts. The resource tracker would undo the mask: it starts first.
+        # Ctrl-C and `timeout` reach every process of the group; they are the parent's business. The mask is inherited,
+        # so that no worker prints a traceback while it starts. The resource tracker would undo it: it starts first.
         resource_tracker.ensure_running()
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        old = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     try:
         for _ in range(workers):
             ours, theirs = context.Pipe()
@@ -457,6 +479,7 @@ def _opened(message: bytes) -> tuple[Tally, bytes]:
 def _work(make: Callable[[], BlockMaker], line: Connection) -> None:
     """A worker: answers each block asked for with one message, until the line ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with suppress(ImportError):
         import cv2
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -80,6 +81,7 @@ class Pipeline:
             raise ScriptoriumError("no corpus: give --corpus FILE, or corpus.files in the recipe")
         self.charset = Charset.from_file(recipe.corpus.charset) if recipe.corpus.charset else None
         self.source = TextSource(recipe.corpus, self.charset)
+        self._names = {str(file.path): file.path.name for file in recipe.corpus.files}
         self._backgrounds = Backgrounds(recipe.background, recipe.seed)
         self._composer = Composer(recipe, self._backgrounds)
         self._streams = Streams(recipe.seed)
@@ -198,13 +200,23 @@ class Pipeline:
         import hashlib
 
         charset = self.recipe.corpus.charset
+        corpora, pictures = self.source.digests(), self._backgrounds.digests()
         return {
-            "corpora": {str(path): digest for path, digest in self.source.digests().items()},
+            "corpora": [_named(file.path, corpora) for file in self.recipe.corpus.files],
             "charset": hashlib.sha256(charset.read_bytes()).hexdigest() if charset else None,
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
-            "backgrounds": self._backgrounds.digests(),
+            "backgrounds": [_named(path, pictures) for path in self._backgrounds.pictures],
             "libraries": {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES},
         }
+
+    def head(self) -> dict[str, Any]:
+        """What a manifest says of the origin of its data: recipe and `inputs()`.
+
+        Of paths only the last part is kept, so that it does not matter where files lie or how a path was spelt; which
+        files they were, the digests say.
+        """
+        recipe = _with_paths(self.recipe.model_dump(), lambda path: _absolute(path).name)
+        return {"recipe": recipe, "inputs": self.inputs()}
 
     # -- one attempt -------------------------------------------------------------------------------------------
 
@@ -250,7 +262,7 @@ class Pipeline:
             text = "".join(units)
         main = max(faces, key=lambda part: part[2] - part[1])[0]
         meta: dict[str, Any] = {
-            "source": drawn.source,
+            "source": self._names.get(drawn.source, drawn.source),
             "font": main.name,
             "background": composed.background,
             "contrast": contrast,
@@ -422,6 +434,33 @@ def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
     )
 
 
+def located(recipe: Recipe) -> Recipe:
+    """The same recipe with absolute paths, `~` resolved, so that it works from any folder."""
+    return Recipe.from_values(_with_paths(recipe.model_dump(), _absolute))
+
+
+def _with_paths(value: Any, change: Callable[[Path], Any]) -> Any:
+    """Plain data with every path in it changed."""
+    if isinstance(value, dict):
+        return {key: _with_paths(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_paths(item, change) for item in value]
+    return change(value) if isinstance(value, Path) else value
+
+
+def _absolute(path: Path) -> Path:
+    # What cannot be resolved (no such user, links in a circle) is left to whoever opens it. A link keeps its own name:
+    # that of its target need not say what the file is.
+    with suppress(OSError, RuntimeError, ValueError):
+        path = path.expanduser()
+        return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
+    return path
+
+
+def _named(path: Path, digests: dict[str, str]) -> dict[str, str]:
+    return {"name": path.name, "sha256": digests[str(path)]}
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -429,4 +468,4 @@ def _version(name: str) -> str | None:
         return None
 
 
-__all__ = ["Pipeline", "Streams"]
+__all__ = ["Pipeline", "Streams", "located"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,7 +160,7 @@ def test_verify_names_what_is_wrong_and_ends_with_1(synth: Synth, basics: list[o
     done = synth("verify", out)
     assert done.code == 1 and done.err == ""
     assert f"{out / 'shard-00000'}: image-000000007: does not decode as an image\n" in done.out
-    assert done.out.splitlines()[-1].startswith("10 records in 1 shards: ")
+    assert done.out.splitlines()[-1].startswith("10 records in 1 shard: ")
 
 
 def test_verify_against_a_dictionary(synth: Synth, made: Path, tmp_path: Path) -> None:
@@ -180,7 +182,7 @@ def test_a_corpus_is_all_that_is_needed(
     (found,) = (value for value in contents(tmp_path / "data").values() if isinstance(value, dict))
     meta = [json.loads(value) for key, value in found.items() if key.startswith(b"meta-")]
     assert len(meta) == 20 and len({entry["font"] for entry in meta}) > 5
-    assert {entry["source"] for entry in meta} >= {str(corpus)}
+    assert {entry["source"] for entry in meta} >= {corpus.name}
 
 
 def test_several_values_after_one_option(synth: Synth, dejavu: list[Path], tmp_path: Path) -> None:
@@ -259,6 +261,73 @@ def test_resume_makes_what_is_missing(synth: Synth, basics: list[object], made: 
     assert contents(out) == contents(made)
 
 
+def moved(basics: list[object], place: Path) -> list[object]:
+    """The same options, with corpus and fonts copied to `place`."""
+    place.mkdir()
+    copied = [shutil.copy(part, place) if isinstance(part, Path) else part for part in basics]
+    return [Path(part) if isinstance(part, str) and not part.startswith("-") else part for part in copied]
+
+
+def test_it_does_not_matter_where_files_lie(
+    synth: Synth, basics: list[object], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = moved(basics, tmp_path / "home")
+    common = ["-o", "output.shard_size=256", "--count", 300, "--workers", 1]
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "home")
+    relative = [part.name if isinstance(part, Path) else part for part in copies]
+    done = synth("generate", *relative, *common, "--output", "../data")
+    assert done.code == 0, done.err
+    found, expected = contents(tmp_path / "data"), contents(made)
+    recipe = found.pop("recipe.yaml")
+    assert expected.pop("recipe.yaml") != recipe and found == expected
+    assert Recipe.load(tmp_path / "data" / "recipe.yaml").corpus.files[0].path == tmp_path / "home" / "words.txt"
+
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    for spelt in ("./{}", "../home/{}", "~/{}", str(tmp_path / "link" / "{}")):
+        again = [spelt.format(part.name) if isinstance(part, Path) else part for part in copies]
+        done = synth("generate", *again, *common, "--output", tmp_path / "data", "--resume")
+        assert done.code == 0 and "all there already, from an earlier run" in done.out, done.err
+    # The stored recipe works from any folder.
+    monkeypatch.chdir(tmp_path)
+    stored = ["--recipe", tmp_path / "data" / "recipe.yaml", "--count", 300, "--workers", 1]
+    assert synth("generate", *stored, "--output", tmp_path / "data", "--resume").code == 0
+    (tmp_path / "home" / "words.txt").write_text("other\n")
+    assert "inputs.corpora.0.sha256 was" in synth("generate", *stored, "--output", "data", "--resume").error
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_ends_like_ctrl_c(basics: list[object], tmp_path: Path, workers: int) -> None:
+    data = tmp_path / "data"
+    args = [*basics, "--recipe", "clean", "-o", "output.shard_size=256", "--output", data, "--count", 10**6]
+    command = [sys.executable, "-m", "synth.cli", "generate", *map(str, args), "--workers", str(workers)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not (data / "shard-00000").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    # To the whole group, and twice, as `timeout` does.
+    process.terminate()
+    os.killpg(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and not out, err
+    assert err.startswith(f"synth: {data}: interrupted; ") and "--resume" in err and err.count("\n") == 1
+    assert not list(tmp_path.glob(".data*")) and (data / "shard-00000").is_dir()
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names there are always Unicode")
+def test_an_output_whose_name_is_not_utf8(synth: Synth, basics: list[object], made: Path, tmp_path: Path) -> None:
+    output = f"{tmp_path}/\udcff"
+    for command in (["generate", *basics, "--count", 3], ["merge", made]):
+        assert "\\udcff: a name that is not UTF-8; name another folder" in synth(*command, "--output", output).error
+    shutil.copytree(made, output)
+    assert "its name is not UTF-8" in synth("report", output).error
+    assert synth("verify", output).code == 1
+
+
 # -- beside it --------------------------------------------------------------------------------------------------------
 
 
@@ -287,6 +356,11 @@ def test_merge(synth: Synth, basics: list[object], made: Path, tmp_path: Path) -
     expected = [label for part in (made, small) for _, label in paddleocr(part)]
     assert [label for _, label in paddleocr(tmp_path / "both")] == expected
     assert synth("verify", tmp_path / "both").code == 0
+    spaced = synth("merge", small, "--output", tmp_path / "my set")
+    assert (
+        spaced.out == f"{tmp_path / 'my set'}: 7 images from 1 data set\nnext: synth verify '{tmp_path / 'my set'}'\n"
+    )
+    assert f"{made}: lies in {made}, which is to be merged" in synth("merge", small, made, "--output", made).error
 
 
 def test_recipes_are_listed_and_shown(synth: Synth, tmp_path: Path) -> None:

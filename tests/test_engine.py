@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import traceback
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -336,7 +337,7 @@ def test_other_content_is_never_touched(tmp_path: Path) -> None:
 
 
 def test_a_complete_set_stays_as_it_is(reference: Path, tmp_path: Path) -> None:
-    with pytest.raises(ScriptoriumError, match="complete data set"):
+    with pytest.raises(ScriptoriumError, match=r"holds a complete data set; name a new folder$"):
         make_set(reference)
     summary = make_set(reference, partial(Toy, "divide", 0), resume=True)
     assert summary.kept == COUNT and summary.units["ನ"] == COUNT
@@ -348,7 +349,9 @@ def test_a_complete_set_stays_as_it_is(reference: Path, tmp_path: Path) -> None:
 def test_unfinished_without_resume_says_so(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         make_set(tmp_path / "set", partial(Toy, "divide", 0))
-    with pytest.raises(ScriptoriumError, match="unfinished data set: go on with --resume"):
+    with pytest.raises(
+        ScriptoriumError, match=r"holds an unfinished data set: go on with --resume, or name a new folder$"
+    ):
         make_set(tmp_path / "set")
 
 
@@ -387,11 +390,43 @@ def test_damaged_and_missing_shards_are_made_anew(reference: Path, tmp_path: Pat
         make_set(output, resume=True)
 
 
-@pytest.mark.parametrize("count", [0, -5])
-def test_counts_below_one_are_refused(tmp_path: Path, count: int) -> None:
-    with pytest.raises(ScriptoriumError, match=f"{count}"):
+@pytest.mark.parametrize("count", [0, -5, 10**12 + 1])
+def test_counts_that_cannot_be_are_refused(tmp_path: Path, count: int) -> None:
+    with pytest.raises(ScriptoriumError, match=f"count is {count:,}: at "):
         make_set(tmp_path / "set", count=count)
     assert not list(tmp_path.iterdir())
+
+
+class Early(Exception):
+    """Ends a run at its second shard."""
+
+
+class Ends(Toy):
+    """Makes blocks up to an index, and fails with `Early` there."""
+
+    def misbehave(self) -> None:
+        raise Early
+
+
+def test_the_largest_count_begins_and_resumes_at_once(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        for at in (512, 1536):
+            with pytest.raises(Early):
+                make_set(tmp_path / "set", partial(Ends, at=at), count=10**12, resume=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A list of all blocks or names would take hundreds of gigabytes.
+    assert peak < 64 << 20
+    assert sorted(path.name for path in (tmp_path / "set").iterdir() if path.is_dir()) == [
+        "shard-00000", "shard-00001", "shard-00002",
+    ]  # fmt: skip
+    for name in ("shard-0", "shard-9999999999999", "shard-000000"):
+        (tmp_path / "set" / name).mkdir()
+        with pytest.raises(ScriptoriumError, match=f"{name}: a folder that is no shard"):
+            make_set(tmp_path / "set", partial(Ends, at=1536), count=10**12, resume=True)
+        (tmp_path / "set" / name).rmdir()
 
 
 def test_two_runs_cannot_share_a_folder(tmp_path: Path) -> None:

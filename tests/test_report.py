@@ -144,7 +144,7 @@ def test_closing_says_what_was_made_and_what_was_not(corpus: Path, tmp_path: Pat
         "2 shards, 12.3 MB, 4.0 s, 500 images/s",
         "1,000 of them from an earlier run",
         f"{len(units)} different units, {units.total()} in all",
-        "1 never appear: Ω U+03A9",
+        "with the space, which is always known; 1 never appear: Ω U+03A9",
         "1 face of 1 family",
         "1,000 of 4,000 attempts (25.0 %)",
         "900 22.5 % a",
@@ -349,7 +349,8 @@ def test_report_of_an_lmdb_of_another_maker(tmp_path: Path) -> None:
 
 def test_report_of_merged_and_of_unfinished_sets(tmp_path: Path) -> None:
     data = make(tmp_path / "d")
-    merge([data, data], tmp_path / "m", progress=False)
+    other = make(tmp_path / "other", manifest_head={"seed": 1})
+    merge([data, other], tmp_path / "m", progress=False)
     write_report(tmp_path / "m", tmp_path / "m.html")
     assert unit_counts(Page(tmp_path / "m.html")) == {unit: 2 * n for unit, n in expected_counts().items()}
 
@@ -367,8 +368,8 @@ def test_units_of_the_charset_that_never_appear_are_in_the_table(corpus: Path, t
     charset = tmp_path / "chars.txt"
     charset.write_text("\n".join(sorted(set("".join(LINES)) | {"Ω"})), encoding="utf-8")
     made = pipeline(corpus, f"corpus.charset={charset}")
-    head = {"recipe": made.recipe.to_values(), "inputs": made.inputs()}
-    generate(lambda: made, tmp_path / "d", 20, manifest_head=head, progress=False)
+    recipe = made.recipe.to_yaml()
+    generate(lambda: made, tmp_path / "d", 20, manifest_head=made.head(), recipe_text=recipe, progress=False)
     text = write_report(tmp_path / "d", tmp_path / "r.html")
     assert unit_counts(Page(tmp_path / "r.html"))["U+03A9"] == 0 and "of the charset never" in text
     charset.write_text("a\n")

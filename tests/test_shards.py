@@ -2,7 +2,10 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -34,6 +37,7 @@ from synth.text.charset import Charset
 
 IMAGE = cv2.imencode(".jpg", np.full((8, 20, 3), 90, np.uint8))[1].tobytes()
 FILES = Path("/proc/self/fd")
+ROOT = Path(__file__).resolve().parent.parent
 CORNERS = st.floats(-1000, 30000, width=32)
 
 
@@ -245,6 +249,42 @@ def test_reading_nothing_or_rubbish_names_it(tmp_path: Path) -> None:
         ShardReader(foreign_lmdb(tmp_path / "c", [(b"num-samples", b"2")]))[0]
 
 
+@pytest.mark.parametrize("kept", [0.05, 0.5, 0.99])
+def test_a_half_finished_copy_is_refused_before_it_is_read(tmp_path: Path, kept: float) -> None:
+    output = word_set(tmp_path / "set")
+    data = output / "shard-00001" / "data.mdb"
+    size = data.stat().st_size
+    os.truncate(data, int(size * kept))
+    told = f"shard-00001: data.mdb is cut short, {int(size * kept):,} bytes of {size:,}; copy it again"
+    # In a process of their own: unmended, these die of SIGBUS.
+    code = (
+        "import sys; from synth.cli import main\n"
+        "from synth.shards.reader import ShardReader; from augment.errors import ScriptoriumError\n"
+        "try: ShardReader(sys.argv[2])\nexcept ScriptoriumError as error: print(error)\n"
+        "main(sys.argv[1:])"
+    )
+    runs = {
+        command: subprocess.run(
+            [sys.executable, "-c", code, command, str(output)], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        for command in ("verify", "report")
+    }
+    assert all(told in run.stdout for run in runs.values())
+    assert runs["verify"].returncode == 1 and "shard-00001: data.mdb: is cut short, " in runs["verify"].stdout
+    assert runs["report"].returncode == 2 and told in runs["report"].stderr
+    report = verify(output, progress=False)
+    assert report.records == 344 and any("copy it again" in str(problem) for problem in report.problems)
+    os.truncate(data, 0)
+    assert not verify(output, progress=False).ok
+
+
+def test_one_of_each_is_said_in_the_singular(tmp_path: Path) -> None:
+    output = word_set(tmp_path / "set", count=1)
+    assert verify(output, progress=False).text() == "1 record in 1 shard: all right\n"
+    spoil(output, 0, b"meta-000000001", None)
+    assert verify(output, progress=False).text().endswith("1 record in 1 shard: 1 problem\n")
+
+
 def spoil(output: Path, shard: int, key: bytes, value: bytes | None) -> None:
     folder = str(output / f"shard-{shard:05d}")
     with lmdb.open(folder, map_size=1 << 24, lock=False) as env, env.begin(write=True) as txn:
@@ -291,7 +331,7 @@ def test_verify_finds(tmp_path: Path, key: bytes, value: bytes | None, what: str
     report = verify(output, charset, progress=False)
     assert not report.ok
     assert any(what in str(problem) and "shard-00001" in problem.where for problem in report.problems), report.problems
-    assert report.text().endswith(f" in 3 shards: {report.found} problems\n")
+    assert report.text().endswith(f" in 3 shards: {report.found} problem{'s' * (report.found > 1)}\n")
 
 
 def test_verify_knows_units_of_several_code_points(tmp_path: Path) -> None:
@@ -329,9 +369,10 @@ def test_verify_compares_with_the_manifest(tmp_path: Path) -> None:
 def test_merge_joins_in_order(tmp_path: Path) -> None:
     one = word_set(tmp_path / "one", ["ein", "Wort"], 300)
     two = word_set(tmp_path / "two", ["noch", "eins"], 600)
-    assert merge([one, two, one], tmp_path / "all", shard_size=500, progress=False) == 1200
+    three = word_set(tmp_path / "three", ["Wort", "drei"], 300)
+    assert merge([one, two, three], tmp_path / "all", shard_size=500, progress=False) == 1200
     merged = ShardReader(tmp_path / "all")
-    expected = [ShardReader(path) for path in (one, two, one)]
+    expected = [ShardReader(path) for path in (one, two, three)]
     frames = [reader.frame(index) for reader in expected for index in range(len(reader))]
     assert [merged.frame(index) for index in range(1200)] == frames
     assert verify(tmp_path / "all", progress=False).ok
@@ -353,10 +394,37 @@ def test_merge_refuses(tmp_path: Path) -> None:
         merge([], tmp_path / "all", progress=False)
     with pytest.raises(ScriptoriumError, match="other files"):
         merge([one], plain, progress=False)
+    for inside in (one, one / "all"):
+        with pytest.raises(ScriptoriumError, match=f"{inside}: lies in {one}, which is to be merged"):
+            merge([one], inside, progress=False)
     spoil(one, 1, b"label-000000003", b"changed")
     with pytest.raises(ScriptoriumError, match=r"shard-00001: damaged"):
         merge([one], tmp_path / "all", progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "plain"]
+
+
+def test_merge_takes_nothing_twice(tmp_path: Path) -> None:
+    one, two = word_set(tmp_path / "one", ["a"], 300), word_set(tmp_path / "two", ["b"], 300)
+    shutil.copytree(one, tmp_path / "copy")
+    merge([one, two], tmp_path / "both", progress=False)
+    for again in ([one, one], [two, one, tmp_path / "copy"], [tmp_path / "both", two]):
+        with pytest.raises(ScriptoriumError, match=f"{again[-1]}: holds the same samples as .*; name each data set"):
+            merge(again, tmp_path / "all", progress=False)
+    assert not (tmp_path / "all").exists()
+
+
+def test_merge_does_not_mix_sets_with_and_without_polygons(tmp_path: Path) -> None:
+    class Bare(Words):
+        def record(self, index: int) -> Record:
+            return replace(super().record(index), polygons=None)
+
+    one = word_set(tmp_path / "one")
+    generate(lambda: Bare(["a"]), tmp_path / "bare", 3, manifest_head={}, progress=False)
+    told = f"{one}: has unit polygons, but {tmp_path / 'bare'} has none"
+    for order in ([one, tmp_path / "bare"], [tmp_path / "bare", one]):
+        with pytest.raises(ScriptoriumError, match=told):
+            merge(order, tmp_path / "all", progress=False)
+    assert not (tmp_path / "all").exists()
 
 
 def test_a_shard_seen_is_a_shard_whole(tmp_path: Path) -> None:

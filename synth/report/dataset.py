@@ -24,9 +24,9 @@ from matplotlib.figure import Figure
 from augment.errors import ScriptoriumError
 from synth.fonts.book import FontBook
 from synth.fonts.index import scan
-from synth.recipe import Fonts
+from synth.recipe import Fonts, Recipe
 from synth.report.preview import Letters, data_uri, page, source_name, write_whole
-from synth.report.summary import absent_units, code_points, counted, shares, shown, size
+from synth.report.summary import absent_units, code_points, counted, quoted, shares, shown, size
 from synth.shards.manifest import NAME, read_manifest
 from synth.shards.reader import OpenShard, ShardReader, shard_folders
 from synth.shards.record import Tally
@@ -239,15 +239,22 @@ def write_report(data: Path, output: Path) -> str:
     return _text(found, seen, absent, output)
 
 
+def _recipe(data: _Data) -> Recipe | None:
+    """The recipe stored with the data, which says where its files were; the manifest has their names only."""
+    with suppress(ScriptoriumError):
+        return Recipe.load(data.path / "recipe.yaml")
+    return None
+
+
 def _absent(data: _Data) -> list[str]:
     """Units of the charset that no label holds; none if the charset is gone or has changed."""
-    path = data.manifest.get("recipe", {}).get("corpus", {}).get("charset")
+    recipe = _recipe(data)
     digest = data.manifest.get("inputs", {}).get("charset")
-    if not path or data.tally is None:
+    if recipe is None or recipe.corpus.charset is None or data.tally is None:
         return []
     with suppress(OSError, ScriptoriumError):
-        if hashlib.sha256(Path(path).read_bytes()).hexdigest() == digest:
-            return absent_units(Charset.from_file(path), data.tally.units)
+        if hashlib.sha256(recipe.corpus.charset.read_bytes()).hexdigest() == digest:
+            return absent_units(Charset.from_file(recipe.corpus.charset), data.tally.units)
     return []
 
 
@@ -281,7 +288,7 @@ def _text(data: _Data, seen: _Seen, absent: list[str], output: Path) -> str:
         looked.append(counted(len(seen.fonts), "font"))
     lines.append(f"sampled  {len(seen.lengths):,}: {', '.join(looked)}")
     if seen.broken:
-        lines.append(f"broken   {counted(seen.broken, 'image')} of the sample; run `synth verify {data.path}`")
+        lines.append(f"broken   {counted(seen.broken, 'image')} of the sample; run `synth verify {quoted(data.path)}`")
     return "\n".join(lines) + "\n"
 
 
@@ -348,9 +355,9 @@ def _page(data: _Data, seen: _Seen, absent: list[str]) -> str:
 
 def _faces(data: _Data, letters: Letters) -> Markup:
     """Letters drawn by the recipe's fonts, where they are still at hand."""
-    fonts = data.manifest.get("recipe", {}).get("fonts", {})
+    recipe = _recipe(data)
     with suppress(ScriptoriumError):
-        found = scan([Path(path) for path in fonts.get("paths", ())] or None)
+        found = scan((recipe and recipe.fonts.paths) or None)
         return letters.embedded(FontBook(found.faces, Fonts()))
     return Markup("")
 
@@ -368,9 +375,9 @@ def _facts(data: _Data, seen: _Seen) -> list[tuple[str, str]]:
     if sources := manifest.get("sources"):
         facts.append(("merged from", f"{counted(len(sources), 'data set')}"))
     if corpora := inputs.get("corpora"):
-        facts.append(("corpora", ", ".join(Path(path).name for path in corpora)))
+        facts.append(("corpora", ", ".join(file["name"] for file in corpora)))
     if charset := recipe.get("corpus", {}).get("charset"):
-        facts.append(("charset", Path(charset).name))
+        facts.append(("charset", charset))
     if fonts := inputs.get("fonts"):
         facts.append(("fonts", counted(len(fonts), "face")))
     if pictures := inputs.get("backgrounds"):

@@ -90,7 +90,8 @@ def _made(summary: Summary, pipeline: Pipeline) -> list[str]:
         facts.append(f"{summary.seconds:,.1f} s, {rate:,.0f} images/s")
     lines.append(_line("", ", ".join(facts)))
     if summary.kept:
-        lines.append(_line("", f"{summary.kept:,} of them from an earlier run"))
+        kept = f"{summary.kept:,} of them" if fresh else "all there already,"
+        lines.append(_line("", f"{kept} from an earlier run"))
 
     labels = f"{counted(len(summary.units), 'different unit')}, {sum(summary.units.values()):,} in all"
     lines.append(_line("labels", labels))
@@ -99,7 +100,9 @@ def _made(summary: Summary, pipeline: Pipeline) -> list[str]:
         never = absent_units(charset, summary.units)
         name = Path(charset.source).name
         found = "all of them appear" if not never else f"{len(never):,} never appear: {_named(never)}"
-        lines.append(_line("", f"{name} has {counted(len(charset), 'unit')}; {found}"))
+        lines.append(
+            _line("", f"{name} has {counted(len(charset), 'unit')} with the space, which is always known; {found}")
+        )
     families = len({face.family for face in pipeline.book.faces})
     faces = counted(len(pipeline.book.faces), "face")
     lines.append(_line("fonts", f"{faces} of {counted(families, 'family', 'families')}"))
@@ -153,8 +156,8 @@ def _rejected(what: str, rejected: Sequence[tuple[Path, str]]) -> list[str]:
 
 
 def _next(output: Path) -> list[str]:
-    folder = _quoted(output)
-    recipe = _quoted(output / "recipe.yaml")
+    folder = quoted(output)
+    recipe = quoted(output / "recipe.yaml")
     return [
         _line("next", f"synth verify {folder}"),
         _line("", f"synth report {folder}"),
@@ -166,7 +169,8 @@ def _line(key: str, text: str) -> str:
     return f"{key:<{_KEY}}{text}"
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """A path as a shell takes it."""
     text = str(path)
     return shlex.quote(text) if os.name == "posix" else f'"{text}"' if " " in text else text
 

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from augment.errors import ScriptoriumError
+from synth.report.summary import quoted
 from synth.shards.manifest import NAME, VERSION, finished, read_manifest, shard_name, write_manifest
 from synth.shards.reader import ShardReader
 from synth.shards.record import Tally, pack_frame
@@ -31,7 +32,7 @@ def merge(
     source shard are compared with that shard's digest on the way.
 
     Args:
-        inputs: folders of data sets; one may stand there more than once.
+        inputs: folders of data sets; all with unit polygons or all without, none twice.
         output: the folder to be; it must not exist, or be empty.
         shard_size: samples in a shard.
         progress: show a bar on stderr where that is a terminal.
@@ -40,14 +41,20 @@ def merge(
         The number of samples in the new data set.
 
     Raises:
-        ScriptoriumError: no input; an input that is no complete LMDB data set, or damaged; an output that holds
-            something else or cannot be written.
+        ScriptoriumError: no input; an input that is no complete LMDB data set, or damaged; inputs that do not go
+            together; an output that holds something else, lies in an input, or cannot be written.
     """
     output = Path(output)
     sources = [Path(path) for path in inputs]
     if not sources:
         raise ScriptoriumError("merge: no data sets; name at least one")
+    for path in sources:
+        if output.resolve().is_relative_to(path.resolve()):
+            raise ScriptoriumError(f"{output}: lies in {path}, which is to be merged; name a new folder")
     manifests = [_complete(path) for path in sources]
+    digests = [hashlib.sha256((path / NAME).read_bytes()).hexdigest() for path in sources]
+    _all_different(sources, manifests, digests)
+    _all_alike(sources)
     count = sum(int(manifest["count"]) for manifest in manifests)
     totals = Tally()
     for manifest in manifests:
@@ -58,8 +65,8 @@ def merge(
         "count": count,
         "shard_size": shard_size,
         "sources": [
-            {"manifest": hashlib.sha256((path / NAME).read_bytes()).hexdigest(), "count": manifest["count"]}
-            for path, manifest in zip(sources, manifests, strict=True)
+            {"manifest": digest, "count": manifest["count"]}
+            for digest, manifest in zip(digests, manifests, strict=True)
         ],
     }
     with claim(output) as aside:
@@ -100,6 +107,29 @@ def _complete(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def _all_different(sources: Sequence[Path], manifests: Sequence[dict[str, Any]], digests: Sequence[str]) -> None:
+    """ScriptoriumError where a data set stands twice, or alone and within a merged one."""
+    seen: dict[str, Path] = {}
+    for path, manifest, digest in zip(sources, manifests, digests, strict=True):
+        for held in (digest, *(source["manifest"] for source in manifest.get("sources", ()))):
+            if held in seen:
+                raise ScriptoriumError(f"{path}: holds the same samples as {seen[held]}; name each data set once")
+            seen[held] = path
+
+
+def _all_alike(sources: Sequence[Path]) -> None:
+    """ScriptoriumError where some data sets have unit polygons and others do not."""
+    with_polygons: dict[bool, Path] = {}
+    for path in sources:
+        with closing(ShardReader(path)) as reader:
+            with_polygons[bool(reader.frame(0)[3])] = path
+    if len(with_polygons) == 2:
+        raise ScriptoriumError(
+            f"{with_polygons[True]}: has unit polygons, but {with_polygons[False]} has none; "
+            "generate both with the same output.polygons"
+        )
+
+
 def _frames(sources: Sequence[Path], manifests: Sequence[dict[str, Any]]) -> Generator[bytes, None, None]:
     """The packed frames of all sources, in order; an error after a shard whose digest is not the manifest's."""
     for path, manifest in zip(sources, manifests, strict=True):
@@ -113,5 +143,5 @@ def _frames(sources: Sequence[Path], manifests: Sequence[dict[str, Any]]) -> Gen
                     yield frame
             if digest.hexdigest() != shard["digest"]:
                 raise ScriptoriumError(
-                    f"{folder}: damaged, its digest is not the manifest's; run `synth verify {path}`"
+                    f"{folder}: damaged, its digest is not the manifest's; run `synth verify {quoted(path)}`"
                 )

@@ -48,11 +48,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def _whole(folder: Path, environment: lmdb.Environment, size: int) -> lmdb.Environment:
+    """Make sure that the file has all its pages: reading one beyond the end would kill the process (SIGBUS)."""
+    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if size < needed:
+        environment.close()
+        raise ScriptoriumError(f"{folder}: data.mdb is cut short, {size:,} bytes of {needed:,}; copy it again")
+    return environment
+
+
 class OpenShard:
     """One LMDB, open for reading without a lock file; for one process, not to be pickled.
 
     Raises:
-        ScriptoriumError: no LMDB, or a broken one.
+        ScriptoriumError: no LMDB, a broken one, or one that was not copied to its end.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,9 +74,11 @@ class OpenShard:
             with _guard:
                 if self._key not in _shared:
                     environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, create=False)
-                    _shared[self._key] = _Shared(environment)
+                    _shared[self._key] = _Shared(_whole(folder, environment, status.st_size))
                 mine = _shared[self._key]
                 mine.users += 1
+        except UnicodeEncodeError:
+            raise ScriptoriumError(f"{folder}: its name is not UTF-8, which LMDB wants; rename it") from None
         except (OSError, lmdb.Error) as error:
             raise ScriptoriumError(
                 f"{folder}: cannot be read as LMDB ({error}); name another or make it anew"

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from augment.errors import ScriptoriumError
+from synth.report.summary import counted
 from synth.shards.manifest import NAME, ShardInfo, read_manifest
 from synth.shards.reader import OpenShard, shard_folders
 from synth.shards.record import Tally, pack_frame, unpack_polygons
@@ -65,8 +66,8 @@ class VerifyReport:
         lines = [str(problem) for problem in self.problems]
         if self.found > len(lines):
             lines.append(f"... and {self.found - len(lines):,} more")
-        looked = f"{self.records:,} records" + (f" in {self.shards:,} shards" if self.shards else "")
-        lines.append(f"{looked}: " + ("all right" if self.ok else f"{self.found:,} problems"))
+        looked = counted(self.records, "record") + (f" in {counted(self.shards, 'shard')}" if self.shards else "")
+        lines.append(f"{looked}: " + ("all right" if self.ok else counted(self.found, "problem")))
         return "\n".join(lines) + "\n"
 
     def add(self, where: str, key: str, what: str) -> None:
@@ -199,7 +200,7 @@ def _verify_shard(folder: Path, check: _Check, bar: tqdm[Any]) -> ShardInfo | No
                 report.add(where, "shard", str(error))
                 return None
     except (ScriptoriumError, lmdb.Error) as error:
-        report.add(where, "data.mdb", str(error))
+        report.add(where, "data.mdb", str(error).removeprefix(f"{where}: ").removeprefix("data.mdb "))
         return None
     if info is not None and info.count != count:
         report.add(where, "num-samples", f"{count}, but the shard was made with {info.count}")

@@ -51,9 +51,14 @@ def claim(output: Path) -> Iterator[Path]:
     behind (`.NAME.lock`, `.NAME.partial`), and the next run takes them over.
 
     Raises:
-        ScriptoriumError: another run writes there, the place cannot be written, or `output` is a mount point.
+        ScriptoriumError: another run writes there, the place cannot be written, its name is not UTF-8, or it is a mount
+            point.
     """
     output = output.resolve()
+    try:
+        str(output).encode()
+    except UnicodeEncodeError:
+        raise ScriptoriumError(f"{output}: a name that is not UTF-8; name another folder") from None
     with writing(output):
         if output.exists() and not output.is_dir():
             raise ScriptoriumError(f"{output}: is a file; name a folder")
