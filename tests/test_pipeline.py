@@ -362,7 +362,7 @@ def test_a_letter_in_the_middle_is_never_cut_off(tmp_path):
     low.coordinates.toInt()
     low.recalcBounds(glyphs["glyf"])
     glyphs.save(tmp_path / "boxes.ttf")
-    margins = ["layout.margin_x=[0.1, 0.1]", "layout.margin_y=[-0.3, -0.3]", "layout.height=48"]
+    margins = ["layout.margin_x=[0.1, 0.1]", "layout.margin_y=[-0.09, -0.09]", "layout.height=48"]
     pipeline = pipeline_of(corpus, [tmp_path / "boxes.ttf"], *margins, preset="clean")
     for index in range(10):
         sample = pipeline[index]
