@@ -132,7 +132,7 @@ def _fitness(face: FaceInfo, drew: Mapping[str, int]) -> tuple[int, bool, bool, 
 
 def _subset(face: FaceInfo, letters: set[str]) -> bytes:
     options = Options(layout_features=["*"], hinting=False, notdef_outline=True)
-    with TTFont(sfnt_path(face), fontNumber=face.number, lazy=True) as font:
+    with TTFont(sfnt_path(face), fontNumber=face.number, lazy=True, recalcTimestamp=False) as font:
         for tag in set(font.keys()) - _TABLES:
             del font[tag]
         # Without its glyph names, which are of no use here and often broken.
