@@ -392,3 +392,13 @@ def test_inputs_change_with_what_they_name(corpus, dejavu):
     assert "numpy" in before["libraries"]
     corpus.write_text("other words", encoding="utf-8")
     assert pipeline_of(corpus, dejavu).inputs()["corpora"] != before["corpora"]
+
+
+def test_samples_do_not_depend_on_their_company(corpus, dejavu):
+    # Blocks go through the stages in batches, and refused attempts are drawn again among others.
+    pipeline = pipeline_of(corpus, dejavu, preset="scene")
+    together = pipeline.block(3, 3 + 150)
+    alone = [pipeline_of(corpus, dejavu, preset="scene").record(index) for index in (3, 70, 152)]
+    assert [together[0], together[67], together[149]] == alone
+    assert together[30:60] == pipeline.block(33, 63)
+    assert any(record.refusals for record in together)
