@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
@@ -55,7 +56,7 @@ class PixelOpError(ScriptoriumError, ValueError):
     """An operation or a parameter that cannot be used; also a ValueError, so that a recipe's validators report it."""
 
 
-class PixelOp(BaseModel):
+class PixelOp(BaseModel, ABC):
     """Base of all pixel operations: their parameters, strict and frozen; ranges are (low, high) pairs.
 
     Attributes:
@@ -68,9 +69,9 @@ class PixelOp(BaseModel):
 
     p: Share = 0.3
 
+    @abstractmethod
     def apply(self, image: Image, rng: np.random.Generator) -> Image:
         """Return a changed copy of `image` (`uint8`, height × width × 3, BGR), which stays as it is."""
-        raise NotImplementedError(f"{type(self).__name__} does not define apply")
 
 
 Op = TypeVar("Op", bound=type[PixelOp])

@@ -8,6 +8,7 @@ What has no end (`*`, `+`, `{n,}`) or no meaning here (`.`, `^`, `$`, `[^…]`) 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 from typing import Final, NoReturn
@@ -28,7 +29,7 @@ _SIGNS: Final = frozenset("\\|()[]{}?*+.^$")
 _Next = Callable[[], float]
 
 
-class _Piece:
+class _Piece(ABC):
     """A part of a pattern: its longest text, the most numbers it takes, its `re` pattern and its characters."""
 
     longest: int
@@ -36,8 +37,9 @@ class _Piece:
     regex: str
     characters: frozenset[str]
 
+    @abstractmethod
     def write(self, out: list[str], following: _Next) -> None:
-        raise NotImplementedError
+        """Append a text drawn by the numbers that `following` gives."""
 
 
 class _Text(_Piece):
