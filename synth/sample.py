@@ -21,7 +21,7 @@ class Sample:
         shared: `bool`, len(units): the polygon is that of a shaped cluster which several units share.
         meta: what it was made of (source, font, size, ...); JSON-serialisable.
         refusals: why earlier attempts at this index were refused, as (reason, detail).
-        encoded: the JPEG (or PNG) bytes whose decoding is `image`.
+        encoded: `image` as JPEG (or PNG); legibility is measured on what this decodes to.
     """
 
     image: NDArray[np.uint8]
