@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
-from augment.errors import ScriptoriumError
 from augment.pixel import Degrade, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
 from synth.data import data_file
+from synth.strict import ConfigError, Section, explain, nearest, parse_yaml, set_key
 
-
-class RecipeError(ScriptoriumError):
-    """A recipe that cannot be used; names the file and the key."""
+RecipeError = ConfigError
 
 
 def _ordered(pair: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -66,12 +63,6 @@ _MarginsY = Annotated[tuple[_MarginY, _MarginY], AfterValidator(_ordered)]
 _CornerShifts = Annotated[tuple[_CornerShift, _CornerShift], AfterValidator(_ordered)]
 _Angles = Annotated[tuple[_Degrees, _Degrees], AfterValidator(_ordered)]
 Kind = Literal["flat", "paper", "gradient", "grain", "cloth", "stains", "wall", "clutter", "pictures"]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class CorpusFile(Section):
@@ -386,16 +377,16 @@ class Recipe(Section):
         path, values = _read(source)
         for name, keys in sections.items():
             for key, value in keys.items():
-                _set(values, (name, key), value, path)
+                set_key(values, (name, key), value, path)
         if corpus:
-            _set(values, ("corpus", "files"), [{"path": str(name)} for name in corpus], path)
+            set_key(values, ("corpus", "files"), [{"path": str(name)} for name in corpus], path)
         if charset is not None:
-            _set(values, ("corpus", "charset"), str(charset), path)
+            set_key(values, ("corpus", "charset"), str(charset), path)
         for override in overrides:
             key, sign, value = override.partition("=")
             if not sign:
                 raise RecipeError(f"-o {override}: must be section.key=value")
-            _set(values, tuple(key.strip().split(".")), _parsed(value, f"-o {key}"), f"-o {key}")
+            set_key(values, tuple(key.strip().split(".")), parse_yaml(value, f"-o {key}"), f"-o {key}")
         return cls.from_values(values, path)
 
     @classmethod
@@ -408,7 +399,7 @@ class Recipe(Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise RecipeError(_explain(error, where)) from None
+            raise RecipeError(explain(error, where, cls)) from None
 
     def to_values(self) -> dict[str, Any]:
         """The recipe in full, as plain data that YAML and JSON can hold."""
@@ -429,7 +420,7 @@ def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
         path = data_file("configs/recipes") / f"{name}.yml"
         if not path.is_file():
             raise RecipeError(
-                f"recipe {name!r} is unknown{_nearest(name, Recipe.presets())}; a file's name ends in .yml"
+                f"recipe {name!r} is unknown{nearest(name, Recipe.presets())}; a file's name ends in .yml"
             )
         name = f"recipe {name}"
     try:
@@ -438,7 +429,7 @@ def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
         raise RecipeError(f"{path}: not UTF-8 at byte offset {error.start}; save it as UTF-8") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
-    values = _parsed(text, str(path))
+    values = parse_yaml(text, str(path))
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, not {_KINDS_OF_DATA.get(type(values), values)}")
     # A section with nothing under it, as when all its keys are commented out.
@@ -446,94 +437,6 @@ def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
 
 
 _KINDS_OF_DATA: dict[type, str] = {type(None): "an empty file", list: "a list", str: "a text"}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key stands once: of two, one would be dropped silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep)
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key} stands here twice", key_node.start_mark)
-            seen.add(key)
-        return mapping
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark and "\n" in text else ""
-        raise RecipeError(f"{where}: {line}not YAML: {error.problem}") from None
-    # Dates that do not exist, characters that YAML forbids, brackets by the thousand.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
-
-
-def _set(values: dict[str, Any], key: tuple[str, ...], value: Any, where: str) -> None:
-    for depth, part in enumerate(key[:-1]):
-        below = values.setdefault(part, {})
-        if not isinstance(below, dict):
-            raise RecipeError(f"{where}: {'.'.join(key[: depth + 1])} is a value, not a section")
-        values = below
-    values[key[-1]] = value
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, 1, 0.5)
-    return f"; did you mean {near[0]}?" if near else f" (there are: {', '.join(names)})"
-
-
-def _explain(error: ValidationError, where: str) -> str:
-    problems = error.errors()
-    parts = [_problem(problem["loc"], problem["type"], problem["msg"], problem["input"]) for problem in problems[:3]]
-    more = len(problems) - len(parts)
-    return f"{where}: " + "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
-
-
-_SHOULD_BE = {
-    "model_type": "should be a section with keys",
-    "dict_type": "should be a mapping",
-    "tuple_type": "should be a list",
-    "missing": "is missing",
-    "string_pattern_mismatch": "should be a BCP 47 tag such as sr or zh-Hant",
-    "too_long": "should not be so long a list",
-}
-
-
-def _problem(location: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
-    """What is wrong, beginning with the path of the key."""
-    path = [str(part) for part in location]
-    if path[-1:] == ["[key]"]:
-        return f"{'.'.join(path[:-1])}: unknown key{_nearest(path[-2], get_args(Kind))}"
-    key = ".".join(path)
-    if kind == "extra_forbidden":
-        return f"{key}: unknown key{_nearest(path[-1], _keys_at(location[:-1]))}"
-    if kind == "value_error":
-        # Of a value's own validator, or, with the rest of the path before a colon, of one that looks at several.
-        below = "." if location in (("degrade",), ("background",)) else ": "
-        return key + below + message.removeprefix("Value error, ")
-    told = _SHOULD_BE.get(kind, message.replace("Input should", "should"))
-    shown = repr(given)
-    return f"{key}: {told}" + (f", not {shown}" if kind != "missing" and len(shown) < 60 else "")
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Recipe
-    for part in location:
-        if isinstance(part, int):
-            continue
-        annotation: Any = model.model_fields[part].annotation
-        while not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            inner = [a for a in get_args(annotation) if a is not Ellipsis]
-            if not inner:
-                return []
-            annotation = inner[0]
-        model = annotation
-    return list(model.model_fields)
 
 
 def _yaml_lines(model: BaseModel, values: dict[str, Any], indent: str) -> Iterator[str]:

@@ -1,0 +1,299 @@
+"""The training configuration: strict, typed, with PaddleOCR's section and field names where the thing is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from ocr.spec import Decoder, Preprocess
+from synth.data import data_file
+from synth.strict import ConfigError, Section, explain, nearest, parse_yaml
+
+_Positive = Annotated[float, Field(gt=0)]
+_NotNegative = Annotated[float, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=1)]
+_CountOrNone = Annotated[int, Field(ge=0)]
+
+
+class Global(Section):
+    """The run as a whole."""
+
+    name: str = Field("recogniser", description="for people")
+    save_model_dir: Path = Field(Path("output/rec"), description="checkpoints, metrics and plots go here")
+    epoch_num: _Count = Field(10, description="epochs to train")
+    max_steps: _CountOrNone = Field(0, description="stop after so many steps, whatever epoch_num says; 0: no limit")
+    max_minutes: _NotNegative = Field(
+        0, description="stop (resumable) after so many minutes of this process; 0: no limit"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="of weights, batches and augmentation")
+    print_batch_step: _Count = Field(20, description="steps between two lines of metrics")
+    eval_batch_step: tuple[_CountOrNone, _Count] = Field(
+        (0, 2000), description="first step evaluated, and every so many"
+    )
+    save_epoch_step: _CountOrNone = Field(1, description="a checkpoint every so many epochs; 0: only by save_minutes")
+    save_minutes: _Positive = Field(10, description="a checkpoint at least every so many minutes")
+    keep_checkpoints: _Count = Field(3, description="checkpoints kept, beside the best")
+    pretrained_model: Path | None = Field(
+        None, description="checkpoint whose weights begin the run; matched by name and unit"
+    )
+    allow_partial: bool = Field(False, description="accept pretrained weights of which less than half match")
+    checkpoints: Path | None = Field(None, description="checkpoint of an earlier run to go on from, with all its state")
+    freeze: tuple[str, ...] = Field(
+        (), description="beginnings of parameter names that stay as they are, such as backbone"
+    )
+    character_dict_path: Path = Field(description="dictionary, one unit per line")
+    use_space_char: bool = Field(True, description="add the space to the dictionary")
+    max_text_length: _Count = Field(25, description="units; longer labels are left out of training, counted")
+    max_wh_ratio: _Positive = Field(10.0, description="width over height beyond which training leaves a picture out")
+    use_gpu: bool = Field(False, description="train on the GPU")
+    use_amp: bool = Field(False, description="mixed precision; needs a GPU")
+    threads: _CountOrNone = Field(0, description="processor threads of the network; 0: all cores")
+    processor_mend: bool = Field(True, description="let MKL use its fast path on AMD processors; see docs/training.md")
+
+
+class LearningRate(Section):
+    """The learning rate over the run."""
+
+    name: Literal["Cosine", "Const"] = Field("Cosine", description="Cosine falls to zero, per step; Const stays")
+    learning_rate: _Positive = Field(0.001, description="at its highest")
+    warmup_epoch: _NotNegative = Field(0.0, description="epochs of linear rise; parts of one are allowed")
+
+
+class Regularizer(Section):
+    """Weight decay."""
+
+    name: Literal["L2"] = Field("L2", description="added to the gradient by Adam and SGD, decoupled in AdamW")
+    factor: _NotNegative = Field(1.0e-5, description="strength")
+
+
+class Optimizer(Section):
+    """How weights are updated."""
+
+    name: Literal["Adam", "AdamW", "SGD"] = Field("Adam", description="Adam, AdamW or SGD (with momentum)")
+    beta1: _Share = Field(0.9, description="Adam: decay of the first moment")
+    beta2: _Share = Field(0.999, description="Adam: decay of the second moment")
+    momentum: _Share = Field(0.9, description="SGD: momentum")
+    lr: LearningRate = LearningRate()
+    lr_factors: dict[str, _NotNegative] = Field(
+        default_factory=dict, description="beginning of a parameter's name: factor on its learning rate"
+    )
+    regularizer: Regularizer = Regularizer()
+    clip_norm: _NotNegative = Field(5.0, description="gradients longer than this are shortened to it; 0: never")
+    ema_decay: _Share = Field(0.0, description="moving average of the weights, used for evaluation and export; 0: none")
+    accumulate: _Count = Field(1, description="batches whose gradients make one step")
+
+
+class Architecture(Section):
+    """The network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
+
+    model_type: Literal["rec"] = "rec"
+    algorithm: str = Field("CRNN", description="CRNN, Rosetta or SVTR_LCNet")
+    Backbone: dict[str, Any] = Field(description="name and its keys")
+    Neck: dict[str, Any] = Field(default_factory=lambda: {"name": "SequenceEncoder", "encoder_type": "reshape"})
+    Head: dict[str, Any] = Field(default_factory=lambda: {"name": "CTCHead"})
+
+
+class Loss(Section):
+    """What training makes small."""
+
+    name: Literal["CTCLoss"] = "CTCLoss"
+    guide_weight: _NotNegative = Field(1.0, description="weight of the attention head's loss, where the head has one")
+
+
+class Metric(Section):
+    """What evaluation compares."""
+
+    name: Literal["RecMetric"] = "RecMetric"
+    main_indicator: Literal["acc", "cer", "norm_edit_dis"] = Field(
+        "acc", description="what the best checkpoint is best at"
+    )
+    fold_case: bool = Field(False, description="compare without regard to case")
+    fold_punctuation: bool = Field(False, description="compare letters and digits only")
+    ignore_space: bool = Field(False, description="compare without spaces")
+
+
+class SourceConfig(Section):
+    """One source of labelled text images: a data set, a label file, a folder, or a recipe drawn while training."""
+
+    name: str = Field(description="for counts and messages; unique")
+    path: Path | None = Field(None, description="folder of LMDBs, label file (path TAB text) or folder with one")
+    root: Path | None = Field(None, description="what a label file's paths start from; its own folder by default")
+    recipe: str | None = Field(None, description="live source: a preset's name or a recipe file")
+    corpus: tuple[Path, ...] = Field((), description="live source: text files")
+    fonts: tuple[Path, ...] = Field((), description="live source: fonts")
+    overrides: tuple[str, ...] = Field((), description="live source: section.key=value of the recipe")
+    limit: _CountOrNone = Field(0, description="use only the first so many samples; 0: all")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> SourceConfig:
+        if (self.path is None) == (self.recipe is None):
+            raise ValueError("give either path (files) or recipe (drawn while training)")
+        if self.path is not None and (self.corpus or self.fonts or self.overrides):
+            raise ValueError("corpus, fonts and overrides belong to a recipe, not to a path")
+        if self.recipe is not None and (self.root or self.limit):
+            raise ValueError("root and limit belong to a path, not to a recipe")
+        return self
+
+
+class Sampler(Section):
+    """How batches are put together from the sources."""
+
+    name: Literal["MixedBatch", "Ratio"] = Field(
+        "MixedBatch", description="MixedBatch: exact counts in every batch; Ratio: shares of each source per epoch"
+    )
+    mix: dict[str, _Count] = Field(
+        default_factory=dict, description="MixedBatch: parts of the batch by source, such as real: 5, synth: 1"
+    )
+    ratio_list: tuple[_NotNegative, ...] = Field(
+        (),
+        description="Ratio: share of each source per epoch, above 1 repeated; with epoch_size: of the epoch",
+    )
+    epoch_size: _CountOrNone = Field(
+        0, description="samples per epoch; 0: one pass over the largest source, or as the ratios give"
+    )
+    heights: tuple[Annotated[int, Field(ge=16, le=256, multiple_of=8)], ...] = Field(
+        (), description="heights that batches take turns in, anew each epoch; none: the architecture's one"
+    )
+
+
+class Loader(Section):
+    """Batches and the processes that prepare them."""
+
+    batch_size_per_card: _Count = Field(64, description="pictures per batch and process")
+    num_workers: _CountOrNone = Field(1, description="processes that prepare batches; 0: in the training process")
+    prefetch: _Count = Field(4, description="batches prepared ahead")
+
+
+class TrainData(Section):
+    """What is trained on."""
+
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    sampler: Sampler = Sampler()
+    augment: dict[str, Any] | None = Field(default_factory=dict, description="see docs/augment.md; null: none")
+    loader: Loader = Loader()
+
+    @model_validator(mode="after")
+    def _names(self) -> TrainData:
+        names = [source.name for source in self.sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two sources are named {name}; give each its own name")
+        sampler = self.sampler
+        for name in sampler.mix:
+            if name not in names:
+                raise ValueError(f"sampler.mix: no source {name}{nearest(name, names)}")
+        if sampler.name == "MixedBatch":
+            lacking = [name for name in names if name not in sampler.mix]
+            if len(names) > 1 and lacking:
+                raise ValueError(f"sampler.mix: says nothing of source {lacking[0]}; give its part of the batch")
+            if sampler.ratio_list:
+                raise ValueError("sampler.ratio_list belongs to the sampler Ratio; MixedBatch has mix")
+            parts = sum(sampler.mix.values())
+            if parts and self.loader.batch_size_per_card % parts:
+                raise ValueError(
+                    f"loader.batch_size_per_card: {self.loader.batch_size_per_card} is not divisible by the "
+                    f"{parts} parts of sampler.mix"
+                )
+        else:
+            if sampler.mix:
+                raise ValueError("sampler.mix belongs to the sampler MixedBatch; Ratio has ratio_list")
+            if len(sampler.ratio_list) != len(names):
+                raise ValueError(f"sampler.ratio_list: {len(sampler.ratio_list)} ratios for {len(names)} sources")
+            if not any(sampler.ratio_list):
+                raise ValueError("sampler.ratio_list: all are zero")
+            if any(source.recipe for source in self.sources):
+                raise ValueError("sampler: a recipe has no end, so shares of it have no meaning; use MixedBatch")
+        return self
+
+
+class EvalData(Section):
+    """What is evaluated on; nothing is left out of it."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    batch_size: _Count = Field(64, description="pictures per batch")
+
+    @model_validator(mode="after")
+    def _files(self) -> EvalData:
+        for source in self.sources:
+            if source.recipe is not None:
+                raise ValueError(f"source {source.name}: evaluation wants files, not a recipe")
+        return self
+
+
+class Config(Section):
+    """All that defines a training run, beside the files it names."""
+
+    Global: Global
+    Architecture: Architecture
+    Preprocess: Preprocess = Preprocess()
+    Optimizer: Optimizer = Optimizer()
+    Loss: Loss = Loss()
+    PostProcess: Decoder = Decoder()
+    Metric: Metric = Metric()
+    Train: TrainData
+    Eval: EvalData = EvalData()
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Config:
+        """Read a configuration.
+
+        Args:
+            path: a YAML file; or the name of one that comes with the package, such as configs/rec/crnn.yml.
+            overrides: `Section.key=value`, the value in YAML; a number as a part of the key counts into a list.
+
+        Raises:
+            ConfigError: no such file, not YAML, or a key or value that does not fit; names the key.
+        """
+        file = Path(path)
+        if not file.is_file() and not file.is_absolute() and str(file).startswith("configs/"):
+            file = data_file(str(file))
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: not UTF-8 at byte offset {error.start}; save it as UTF-8") from None
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); give -c a configuration file") from None
+        values = parse_yaml(text, str(path))
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path}: a configuration is a mapping of sections")
+        for override in overrides:
+            key, sign, value = override.partition("=")
+            if not sign:
+                raise ConfigError(f"-o {override}: must be Section.key=value")
+            _override(values, key.strip(), parse_yaml(value, f"-o {key}"))
+        return cls.from_values(values, str(path))
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], where: str = "configuration") -> Config:
+        """A configuration from plain data; `where` begins the error messages. Raises ConfigError: see `load`."""
+        try:
+            return cls.model_validate({key: value for key, value in values.items() if value is not None})
+        except ValidationError as error:
+            raise ConfigError(explain(error, where, cls)) from None
+
+    def to_yaml(self) -> str:
+        """The configuration in full, as YAML."""
+        text: str = yaml.safe_dump(self.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)
+        return text
+
+
+def _override(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set `Section.list.0.key`; parts below a list are positions in it."""
+    *sections, last = key.split(".")
+    at: Any = values
+    for depth, part in enumerate(sections):
+        at = at[_position(at, part, key)] if isinstance(at, list) else at.setdefault(part, {})
+        if not isinstance(at, dict | list):
+            raise ConfigError(f"-o {key}: {'.'.join(sections[: depth + 1])} is a value, not a section")
+    at[_position(at, last, key) if isinstance(at, list) else last] = value
+
+
+def _position(items: list[Any], part: str, key: str) -> int:
+    if not part.isdigit() or int(part) >= len(items):
+        raise ConfigError(f"-o {key}: {part} is no position in a list of {len(items)}")
+    return int(part)

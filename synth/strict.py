@@ -1,0 +1,117 @@
+"""Strict configuration: YAML in which nothing is dropped; errors name the file, the key and the nearest right one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from augment.errors import ScriptoriumError
+
+
+class ConfigError(ScriptoriumError):
+    """A recipe or configuration that cannot be used; names the file and the key."""
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two, one would be dropped silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep)
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key} stands here twice", key_node.start_mark)
+            seen.add(key)
+        return mapping
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Plain data from YAML; `where` begins the message of the ConfigError for what is none, or names a key twice."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark and "\n" in text else ""
+        raise ConfigError(f"{where}: {line}not YAML: {error.problem}") from None
+    # Dates that do not exist, characters that YAML forbids, brackets by the thousand.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def set_key(values: dict[str, Any], key: tuple[str, ...], value: Any, where: str) -> None:
+    """Set a value below sections, making those that are not there. Raises ConfigError where one is a value."""
+    for depth, part in enumerate(key[:-1]):
+        below = values.setdefault(part, {})
+        if not isinstance(below, dict):
+            raise ConfigError(f"{where}: {'.'.join(key[: depth + 1])} is a value, not a section")
+        values = below
+    values[key[-1]] = value
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """A hint for whoever misspelt `name`: the closest of `names`, or all of them."""
+    near = difflib.get_close_matches(name, names, 1, 0.5)
+    return f"; did you mean {near[0]}?" if near else f" (there are: {', '.join(names)})"
+
+
+def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
+    """What is wrong with data that `model` refused, on one line, beginning with `where`; the first three problems."""
+    problems = error.errors()
+    parts = [_problem(model, problem) for problem in problems[:3]]
+    more = len(problems) - len(parts)
+    return f"{where}: " + "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
+
+
+_SHOULD_BE = {
+    "model_type": "should be a section with keys",
+    "dict_type": "should be a mapping",
+    "tuple_type": "should be a list",
+    "missing": "is missing",
+    "string_pattern_mismatch": "should be a BCP 47 tag such as sr or zh-Hant",
+    "too_long": "should not be so long a list",
+}
+
+
+def _problem(model: type[BaseModel], problem: ErrorDetails) -> str:
+    """What is wrong, beginning with the path of the key."""
+    location, kind, message, given = problem["loc"], problem["type"], problem["msg"], problem["input"]
+    path = [str(part) for part in location]
+    if path[-1:] == ["[key]"]:
+        known = re.findall("'([^']*)'", problem.get("ctx", {}).get("expected", ""))
+        return f"{'.'.join(path[:-1])}: unknown key{nearest(path[-2], known)}"
+    key = ".".join(path)
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key{nearest(path[-1], _keys_at(model, location[:-1]))}"
+    if kind == "value_error":
+        # Of a value's own validator, or, with the rest of the path before a colon, of one that looks at several.
+        below = "." if location in (("degrade",), ("background",)) else ": "
+        return key + below + message.removeprefix("Value error, ")
+    told = _SHOULD_BE.get(kind, message.replace("Input should", "should"))
+    shown = repr(given)
+    return f"{key}: {told}" + (f", not {shown}" if kind != "missing" and len(shown) < 60 else "")
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation: Any = model.model_fields[part].annotation
+        while not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            inner = [a for a in get_args(annotation) if a is not Ellipsis]
+            if not inner:
+                return []
+            annotation = inner[0]
+        model = annotation
+    return list(model.model_fields)
