@@ -1,0 +1,130 @@
+"""Set up the process before Paddle is imported: threads, memory, and MKL's fast path on AMD processors.
+
+The MKL in Paddle's Linux wheels looks at the processor's maker and takes a slow path on AMD. `MKL_DEBUG_CPU_TYPE` tells it
+what the processor can do instead: 7 for AVX-512, 5 for AVX2. A type that the processor lacks is an illegal instruction, so it
+follows the processor's own flags. Results agree to rounding; see docs/training.md for figures.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_MKL = "MKL_DEBUG_CPU_TYPE"
+_AVX512 = frozenset(("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"))
+_AVX2 = frozenset(("avx2", "fma"))
+# Parameters of glibc's mallopt (malloc.h).
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What the processor says of itself.
+
+    Attributes:
+        vendor: such as "AuthenticAMD"; empty where unknown.
+        model: its name.
+        flags: the instruction sets it has, as Linux names them.
+    """
+
+    vendor: str
+    model: str
+    flags: frozenset[str]
+
+    @classmethod
+    def read(cls, cpuinfo: str | None = None) -> Processor:
+        """From the text of /proc/cpuinfo (read if not given); all empty where there is none."""
+        if cpuinfo is None:
+            try:
+                cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                cpuinfo = ""
+        found: dict[str, str] = {}
+        for line in cpuinfo.splitlines():
+            key, _, value = line.partition(":")
+            found.setdefault(key.strip(), value.strip())
+        model = found.get("model name", platform.processor())
+        return cls(found.get("vendor_id", ""), model, frozenset(found.get("flags", "").split()))
+
+    @property
+    def mkl_type(self) -> str | None:
+        """The value of `MKL_DEBUG_CPU_TYPE` that gives an AMD processor MKL's fast path; None where it is of no use."""
+        if self.vendor != "AuthenticAMD":
+            return None
+        if self.flags >= _AVX512:
+            return "7"
+        return "5" if self.flags >= _AVX2 else None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How the process was set up.
+
+    Attributes:
+        processor: see `Processor`.
+        threads: processor threads of the network.
+        mend: what was done about MKL on AMD, for people; empty where nothing had to be done.
+    """
+
+    processor: Processor
+    threads: int
+    mend: str
+
+    def header(self) -> str:
+        """One line for the head of a run."""
+        import paddle
+
+        parts = [f"Paddle {paddle.__version__}", f"{self.threads} thread{'s' if self.threads > 1 else ''}"]
+        parts += [part for part in (self.processor.model, self.mend) if part]
+        return ", ".join(parts)
+
+
+def start(threads: int = 0, mend: bool = True) -> Runtime:
+    """Set up the process; call it before anything imports Paddle.
+
+    Args:
+        threads: of the network; 0: all cores, but one where MKL takes its slow path on AMD, whose threads make it slower.
+        mend: use MKL's fast path on AMD processors. A value that the environment has already is respected.
+    """
+    processor = Processor.read()
+    kind = processor.mkl_type
+    said = ""
+    slow = False
+    if kind is not None:
+        if _MKL in os.environ:
+            said = f"MKL told by {_MKL}={os.environ[_MKL]} of the environment"
+        elif not mend:
+            said, slow = "MKL's fast path switched off", True
+        elif "paddle" in sys.modules:
+            said, slow = "MKL's fast path not used: Paddle was imported before", True
+        else:
+            os.environ[_MKL] = kind
+            said = f"MKL's fast path for AMD ({'AVX-512' if kind == '7' else 'AVX2'})"
+    threads = threads or (1 if slow else _cores())
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    _keep_memory()
+    return Runtime(processor, threads, said)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _keep_memory() -> None:
+    """Let glibc keep what was freed: Paddle frees and takes back each layer's arrays in every step.
+
+    Otherwise arrays above 32 MB go back to the system each time, and clearing their pages anew costs more than many a
+    layer's arithmetic.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    for parameter, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 64 * 2**20)):
+        library.mallopt(parameter, value)
