@@ -1,8 +1,8 @@
 """Set up the process before Paddle is imported: threads, memory, and MKL's fast path on AMD processors.
 
-The MKL in Paddle's Linux wheels looks at the processor's maker and takes a slow path on AMD. `MKL_DEBUG_CPU_TYPE` tells it
-what the processor can do instead: 7 for AVX-512, 5 for AVX2. A type that the processor lacks is an illegal instruction, so it
-follows the processor's own flags. Results agree to rounding; see docs/training.md for figures.
+The MKL in Paddle's Linux wheels looks at the processor's maker and takes a slow path on AMD. `MKL_DEBUG_CPU_TYPE` tells
+it what the processor can do instead: 7 for AVX-512, 5 for AVX2. A type that the processor lacks is an illegal
+instruction, so it follows the processor's own flags. Results agree to rounding; see docs/training.md for figures.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def start(threads: int = 0, mend: bool = True) -> Runtime:
     """Set up the process; call it before anything imports Paddle.
 
     Args:
-        threads: of the network; 0: all cores, but one where MKL takes its slow path on AMD, whose threads make it slower.
+        threads: of the network; 0: all cores, but one where MKL takes its slow path on AMD: more make it slower.
         mend: use MKL's fast path on AMD processors. A value that the environment has already is respected.
     """
     processor = Processor.read()

@@ -1,8 +1,8 @@
-"""Checkpoints: one directory each, written aside and renamed, so that a kill or a full disk leaves the earlier ones usable.
+"""Checkpoints: one directory each, written aside and renamed; a kill or a full disk leaves the earlier ones usable.
 
-A checkpoint `step-00001000/` holds `model.npz` (weights by name), `ema.npz` (their moving average, where kept; it is what
-evaluation, prediction and export use), `optimiser.npz`, `spec.json`, `state.json` (step, best figure, progress) and, last,
-`contents.json` with the size and SHA-256 of each. `best.json` beside the checkpoints names the best of them.
+A checkpoint `step-00001000/` holds `model.npz` (weights by name), `ema.npz` (their moving average, where kept; it is
+what evaluation, prediction and export use), `optimiser.npz`, `spec.json`, `state.json` (step, best figure, progress)
+and, last, `contents.json` with the size and SHA-256 of each. `best.json` beside the checkpoints names the best of them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def save(run: Path, checkpoint: Checkpoint, extra: Mapping[str, str] | None = No
         ):
             if arrays:
                 with (aside / name).open("wb") as file:
-                    np.savez(file, allow_pickle=False, **arrays)
+                    np.savez(file, **arrays)
         checkpoint.spec.save(aside)
         texts = {"state.json": json.dumps(checkpoint.state, indent=1), **(extra or {})}
         for name, text in texts.items():
@@ -195,7 +195,7 @@ def prune(run: Path, keep: int) -> None:
 
 
 def resolve(path: Path) -> Path:
-    """The folder that a model is meant by: a checkpoint or exported model itself; of a run directory, its best or newest.
+    """The folder of the model that is meant: a checkpoint or exported model itself; of a run, its best or newest.
 
     Raises:
         ScriptoriumError: there is no model.
