@@ -78,7 +78,7 @@ def save(run: Path, checkpoint: Checkpoint, extra: Mapping[str, str] | None = No
         ):
             if arrays:
                 with (aside / name).open("wb") as file:
-                    np.savez(file, **arrays)
+                    np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub means allow_pickle
         checkpoint.spec.save(aside)
         texts = {"state.json": json.dumps(checkpoint.state, indent=1), **(extra or {})}
         for name, text in texts.items():

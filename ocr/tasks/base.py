@@ -1,0 +1,70 @@
+"""What the trainer asks of a task: everything that differs between recognition, detection and the like."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ocr.spec import ModelSpec
+
+
+class Batches(Protocol):
+    """Batches in order, prepared ahead.
+
+    Attributes:
+        waited: seconds spent waiting for batches so far.
+    """
+
+    waited: float
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+@dataclass
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        figures: by name, such as acc and cer; of several data sets, `name/acc`.
+        main: the figure that the best checkpoint is best at.
+        higher_is_better: whether more of `main` is better.
+    """
+
+    figures: dict[str, float]
+    main: float
+    higher_is_better: bool = True
+    details: Any = field(default=None, repr=False)
+
+
+class Task(ABC):
+    """A network, its data, its loss and its evaluation.
+
+    Attributes:
+        spec: what goes with the weights.
+        model: the network, a `paddle.nn.Layer`.
+        steps_per_epoch: batches in an epoch.
+    """
+
+    spec: ModelSpec
+    model: Any
+    steps_per_epoch: int
+
+    @abstractmethod
+    def batches(self, start: int) -> AbstractContextManager[Batches]:
+        """Training batches from number `start` on, without an end; batch i is the same whenever it is asked for."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> tuple[Any, int]:
+        """The loss of a batch, averaged over its samples (a scalar tensor), and the number of samples."""
+
+    @abstractmethod
+    def keep(self, batch: Any, folder: Path) -> None:
+        """Write a batch down for a look, after a loss that is not finite."""
+
+    @abstractmethod
+    def evaluate(self) -> Evaluation | None:
+        """Evaluate the network as it is; None where there is nothing to evaluate on."""
