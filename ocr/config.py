@@ -225,16 +225,25 @@ class EvalData(Section):
         return self
 
 
+# Fields of `Config` have the names of their types, which pydantic cannot tell apart.
+_Global = Global
+_Architecture = Architecture
+_Preprocess = Preprocess
+_Optimizer = Optimizer
+_Loss = Loss
+_Metric = Metric
+
+
 class Config(Section):
     """All that defines a training run, beside the files it names."""
 
-    Global: Global
-    Architecture: Architecture
-    Preprocess: Preprocess = Preprocess()
-    Optimizer: Optimizer = Optimizer()
-    Loss: Loss = Loss()
+    Global: _Global
+    Architecture: _Architecture
+    Preprocess: _Preprocess = Preprocess()
+    Optimizer: _Optimizer = Optimizer()
+    Loss: _Loss = Loss()
     PostProcess: Decoder = Decoder()
-    Metric: Metric = Metric()
+    Metric: _Metric = Metric()
     Train: TrainData
     Eval: EvalData = EvalData()
 

@@ -246,7 +246,9 @@ class Trainer:
             samples += count
         self.group.average_gradients(self.task.model)
         self._optimiser.set_lr(self._rate(self.step))
-        self._optimiser.step()
+        # The optimiser names its arrays in the first step it takes, and finds stored ones by these names.
+        with paddle.utils.unique_name.guard():
+            self._optimiser.step()
         self._optimiser.clear_grad()
         if self._ema:
             self._move_average()

@@ -1,0 +1,1 @@
+"""Networks for recognition: backbones, sequence encoders (necks), heads. Importing them imports Paddle."""

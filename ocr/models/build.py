@@ -1,0 +1,76 @@
+"""Networks from the configuration's `Architecture` section."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddle import nn
+
+from augment.errors import ScriptoriumError
+from ocr.config import Architecture
+from ocr.models.backbones import convnet
+from ocr.models.backbones.base import BACKBONES, Backbone
+from ocr.models.heads import HEADS
+from ocr.models.necks import Encoder, build_neck
+from synth.strict import nearest
+
+# Which encoders make which algorithm.
+_ALGORITHMS = {"CRNN": ("rnn", "gru"), "Rosetta": ("reshape",), "SVTR_LCNet": ("svtr",)}
+# Importing a module registers its backbones.
+_BACKBONES = (convnet,)
+
+
+class RecognitionModel(nn.Layer):
+    """Backbone, sequence encoder and CTC head.
+
+    Attributes:
+        time_stride: pixels of width per time step.
+    """
+
+    def __init__(self, backbone: Backbone, neck: Encoder, head: Any) -> None:
+        super().__init__()
+        self.backbone, self.neck, self.head = backbone, neck, head
+        self.time_stride = backbone.time_stride
+
+    def forward(self, images: Any) -> Any:
+        """Class scores.
+
+        Args:
+            images: `float32` N × C × H × W, normalised; H a multiple of 8, at least 16.
+
+        Returns:
+            `float32` N × T × classes, unnormalised; T = W / time_stride where that divides W.
+        """
+        return self.head(self.neck(self.backbone(images)))
+
+    def class_axes(self) -> dict[str, int]:
+        """Which parameters of the state have an axis of classes, and which axis it is."""
+        return {f"head.{name}": axis for name, axis in self.head.class_axes().items()}
+
+
+def build_model(architecture: Architecture, classes: int, channels: int) -> RecognitionModel:
+    """The network that a configuration describes, its weights drawn by Paddle's global generator (`paddle.seed`).
+
+    Args:
+        architecture: see `Architecture`.
+        classes: units of the dictionary and the blank.
+        channels: of the pictures, 1 or 3.
+
+    Raises:
+        ScriptoriumError: an unknown algorithm, part or key, a value that does not fit, or a neck of another algorithm;
+            names the key.
+    """
+    encoders = _ALGORITHMS.get(architecture.algorithm)
+    if encoders is None:
+        near = nearest(architecture.algorithm, list(_ALGORITHMS))
+        raise ScriptoriumError(f"Architecture.algorithm: no algorithm {architecture.algorithm!r}{near}")
+    backbone = BACKBONES.build(architecture.Backbone, "Architecture.Backbone", in_channels=channels)
+    neck = build_neck(architecture.Neck, backbone.out_channels)
+    kind = architecture.Neck["encoder_type"]
+    if kind not in encoders:
+        raise ScriptoriumError(
+            f"Architecture.Neck.encoder_type: {kind} does not make a {architecture.algorithm}; "
+            f"set it to {' or '.join(encoders)}, or set another Architecture.algorithm"
+        )
+    head = HEADS.build(architecture.Head, "Architecture.Head", in_channels=neck.out_channels, classes=classes)
+    return RecognitionModel(backbone, neck, head)
