@@ -15,7 +15,7 @@ from ocr.models.necks import Encoder, build_neck
 from synth.strict import nearest
 
 # Which encoders make which algorithm.
-_ALGORITHMS = {"CRNN": ("rnn", "gru"), "Rosetta": ("reshape",), "SVTR_LCNet": ("svtr",)}
+_ALGORITHMS = {"CRNN": ("rnn", "gru"), "Rosetta": ("reshape",)}
 # Importing a module registers its backbones.
 _BACKBONES = (convnet,)
 
