@@ -12,7 +12,6 @@ from ocr.registry import Registry
 HEADS: Registry[Any] = Registry("head")
 
 
-
 @HEADS.register("CTCHead")
 class CTCHead(nn.Layer):
     """Scores of the CTC classes at every time step: class 0 is the blank, class i + 1 unit i.
