@@ -1,0 +1,1 @@
+"""From the network's output to results: NumPy only."""
