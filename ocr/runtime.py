@@ -104,13 +104,14 @@ def start(threads: int = 0, mend: bool = True) -> Runtime:
         else:
             os.environ[_MKL] = kind
             said = f"MKL's fast path for AMD ({'AVX-512' if kind == '7' else 'AVX2'})"
-    threads = threads or (1 if slow else _cores())
+    threads = threads or (1 if slow else cores())
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     _keep_memory()
     return Runtime(processor, threads, said)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:

@@ -94,6 +94,13 @@ class Preprocess(Section):
             row[:, : picture.shape[1]] = picture.reshape(height, -1, self.channels)
         return batch
 
+    def normalise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """A batch as the network takes it: `uint8` N × H × W × C → `float32` N × C × H × W, (level - mean) / scale."""
+        found = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+        found -= np.float32(self.mean)
+        found /= np.float32(self.scale)
+        return found
+
 
 class Decoder(Section):
     """How the network's output becomes text."""

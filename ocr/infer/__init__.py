@@ -1,0 +1,1 @@
+"""Reading pictures with a trained or exported model."""

@@ -1,0 +1,224 @@
+"""What runs a network: the training code's own layers, Paddle's predictor, or ONNX Runtime.
+
+All give the same probabilities for the same batch: to 1e-5, ONNX Runtime to 1e-4.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augment.errors import ScriptoriumError
+from ocr import runtime
+from ocr.engine import checkpoint as store
+from ocr.spec import ModelSpec
+
+# Names of the exported files; Paddle 3 writes the network as .json, Paddle 2 as .pdmodel.
+STEM = "inference"
+NETWORKS = (f"{STEM}.json", f"{STEM}.pdmodel")
+PARAMETERS = f"{STEM}.pdiparams"
+ONNX = f"{STEM}.onnx"
+
+
+class Backend(Protocol):
+    """A network that is ready to read.
+
+    Attributes:
+        spec: see `ModelSpec`.
+    """
+
+    spec: ModelSpec
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities of the classes at every time step.
+
+        Args:
+            images: N × H × W × C, as `Preprocess.stack` makes them.
+
+        Returns:
+            N × T × classes; the classes of a step add up to 1.
+        """
+        ...
+
+
+class ModelBackend:
+    """A network as it is trained.
+
+    Args:
+        model: a `paddle.nn.Layer` from normalised pictures to scores; read in evaluation mode, then left as it was.
+        spec: what goes with it.
+    """
+
+    def __init__(self, model: Any, spec: ModelSpec) -> None:
+        self.spec = spec
+        self._model = model
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Backend`."""
+        import paddle
+        from paddle.nn import functional as F
+
+        model = self._model
+        training = model.training
+        if training:
+            model.eval()
+        try:
+            with paddle.no_grad():
+                scores = model(paddle.to_tensor(self.spec.preprocess.normalise(images)))
+                found: NDArray[np.float32] = F.softmax(scores, axis=-1).numpy()
+        finally:
+            if training:
+                model.train()
+        return found
+
+
+class PaddleBackend:
+    """A model in Paddle's inference format, as `ocr.infer.export` writes it; for one thread at a time.
+
+    Args:
+        folder: of the exported model.
+        threads: of the network; 0: as many as Paddle was started with.
+
+    Raises:
+        ScriptoriumError: files are missing, or Paddle cannot read them.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = ModelSpec.load(folder)
+        network = next((folder / name for name in NETWORKS if (folder / name).is_file()), None)
+        parameters = folder / PARAMETERS
+        if network is None or not parameters.is_file():
+            missing = PARAMETERS if network else " or ".join(NETWORKS)
+            raise ScriptoriumError(f"{folder}: {missing} is missing; export the model again")
+        threads = _start_paddle(threads)
+        from paddle import inference
+
+        config = inference.Config(str(network), str(parameters))
+        config.disable_gpu()
+        config.disable_glog_info()
+        config.set_cpu_math_library_num_threads(threads)
+        config.enable_mkldnn()
+        config.enable_memory_optim()
+        if network.suffix == ".json":
+            config.enable_new_ir(True)
+            config.enable_new_executor(True)
+        try:
+            self._predictor = inference.create_predictor(config)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ScriptoriumError(
+                f"{network}: Paddle cannot read it ({_first_line(error)}); export the model again"
+            ) from error
+        self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
+        self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Backend`."""
+        values = self.spec.preprocess.normalise(images)
+        self._input.reshape(values.shape)
+        self._input.copy_from_cpu(values)
+        self._predictor.run()
+        found: NDArray[np.float32] = self._output.copy_to_cpu()
+        return found
+
+
+class OnnxBackend:
+    """A model in ONNX format on ONNX Runtime; needs no Paddle.
+
+    Args:
+        folder: of the exported model.
+        threads: of the network; 0: all cores.
+
+    Raises:
+        ScriptoriumError: files are missing, ONNX Runtime is not installed, or it cannot read the model.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = ModelSpec.load(folder)
+        network = folder / ONNX
+        if not network.is_file():
+            raise ScriptoriumError(f"{network}: is missing; export the model again")
+        try:
+            import onnxruntime
+        except ImportError:
+            raise ScriptoriumError(
+                f"{network}: needs ONNX Runtime; install it with: pip install scriptorium[onnx]"
+            ) from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or runtime.cores()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors share no base class
+            raise ScriptoriumError(
+                f"{network}: ONNX Runtime cannot read it ({_first_line(error)}); export the model again"
+            ) from error
+        self._input = self._session.get_inputs()[0].name
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Backend`."""
+        found: NDArray[np.float32] = self._session.run(None, {self._input: self.spec.preprocess.normalise(images)})[0]
+        return found
+
+
+def open_backend(path: Path, threads: int = 0) -> Backend:
+    """A model ready to read, whatever form it has.
+
+    Args:
+        path: a run directory (its best or newest checkpoint), a checkpoint, or an exported model.
+        threads: of the network; 0: all cores.
+
+    Raises:
+        ScriptoriumError: there is no model, it is broken, or what runs it is not installed.
+    """
+    folder = store.resolve(path)
+    if (folder / ONNX).is_file():
+        return OnnxBackend(folder, threads)
+    if any((folder / name).is_file() for name in NETWORKS):
+        return PaddleBackend(folder, threads)
+    _start_paddle(threads)
+    return ModelBackend(*load_network(folder))
+
+
+def load_network(folder: Path) -> tuple[Any, ModelSpec]:
+    """The network of a checkpoint, a `paddle.nn.Layer` in evaluation mode with the weights to predict with.
+
+    Raises:
+        ScriptoriumError: no checkpoint, a broken one, or weights that do not fit its architecture.
+    """
+    import paddle
+
+    from ocr.config import Architecture
+    from ocr.models.build import build_model
+
+    spec, weights = store.load_model(folder)
+    with paddle.utils.unique_name.guard():
+        model = build_model(Architecture(**spec.architecture), len(spec.units) + 1, spec.preprocess.channels)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    if expected != {name: value.shape for name, value in weights.items()}:
+        raise ScriptoriumError(f"{folder}: the weights are not those of the architecture in spec.json; name another")
+    model.set_state_dict({name: paddle.to_tensor(value) for name, value in weights.items()})
+    model.eval()
+    return model, spec
+
+
+def _start_paddle(threads: int) -> int:
+    """Set up the process where Paddle is not imported yet; the number of threads that its predictor is to use."""
+    if "paddle" not in sys.modules:
+        try:
+            started = runtime.start(threads)
+            import paddle  # noqa: F401
+        except ImportError:
+            raise ScriptoriumError("this model needs Paddle; install it with: pip install scriptorium[cpu]") from None
+        return started.threads
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return threads or (int(told) if told.isdigit() else 1)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
