@@ -11,6 +11,7 @@ from ocr.config import Architecture
 paddle = pytest.importorskip("paddle")
 
 from ocr.losses.ctc import CTCLoss  # noqa: E402
+from ocr.losses.rec import recognition_loss  # noqa: E402
 from ocr.models.build import build_model  # noqa: E402
 
 BACKBONE = {"name": "ConvNet", "width": 0.25}
@@ -115,3 +116,18 @@ def test_a_network_learns_a_few_pictures_by_heart() -> None:
         optimiser.clear_grad()
         losses.append(float(loss))
     assert losses[-1] < 0.1 < losses[0]
+
+
+def test_the_loss_of_a_network_without_a_guide_is_that_of_ctc() -> None:
+    rng = np.random.default_rng(6)
+    model = network()
+    model.eval()
+    images = paddle.to_tensor(rng.standard_normal((2, 1, 32, 32)).astype(np.float32))
+    labels, lengths, steps = (
+        np.array([[1, 2], [3, 9]], np.int32),
+        np.array([2, 1], np.int32),
+        np.array([8, 6], np.int32),
+    )
+    expected = CTCLoss()(model(images), labels, lengths, steps)
+    found = recognition_loss(model, images, labels, lengths, steps, 1.0)
+    assert float(found) == pytest.approx(float(expected), rel=1e-6)

@@ -24,12 +24,13 @@ class RecognitionModel(nn.Layer):
     """Backbone, sequence encoder and CTC head.
 
     Attributes:
+        guide: a head on the backbone's features that only training uses, or None: see `ocr.losses.rec`.
         time_stride: pixels of width per time step.
     """
 
-    def __init__(self, backbone: Backbone, neck: Encoder, head: Any) -> None:
+    def __init__(self, backbone: Backbone, neck: Encoder, head: Any, guide: Any = None) -> None:
         super().__init__()
-        self.backbone, self.neck, self.head = backbone, neck, head
+        self.backbone, self.neck, self.head, self.guide = backbone, neck, head, guide
         self.time_stride = backbone.time_stride
 
     def forward(self, images: Any) -> Any:
