@@ -221,6 +221,90 @@ class Bend:
         )
 
 
+@functools.cache
+def _catmull_rom(segments: int) -> tuple[Floats, Floats]:
+    """Positions 0..segments in steps of 1/8, and the matrix from segments + 1 values to the spline through them."""
+    matrix = np.zeros((8 * segments + 1, segments + 1))
+    for row in range(len(matrix)):
+        knot = min(row // 8, segments - 1)
+        t = row / 8 - knot
+        weights = (
+            ((2 - t) * t - 1) * t / 2,
+            ((3 * t - 5) * t * t + 2) / 2,
+            ((4 - 3 * t) * t + 1) * t / 2,
+            (t - 1) * t * t / 2,
+        )
+        for offset, weight in enumerate(weights, -1):
+            matrix[row, min(max(knot + offset, 0), segments)] += weight
+    return np.arange(8 * segments + 1) / 8, matrix
+
+
+class Borders:
+    """Moves the top and the bottom border of a picture at control points; what lies between follows linearly.
+
+    The deformation of text by control points on its borders: Luo et al., "Learn to Augment" (2020), with a spline in
+    place of moving least squares, so that it is inverted exactly. Points move down or up first, by what holds at their
+    x, and then along, by what holds at their new y. Beyond the borders and their ends displacements go on unchanged.
+
+    Args:
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+        top: n + 1 × 2, displacements (x, y) in pixels of control points evenly spaced along the top border, n ≥ 1. They
+            are those of whatever comes to lie at the control points.
+        bottom: n + 1 × 2, likewise.
+
+    Raises:
+        ValueError: shapes that differ, or displacements so unlike that the picture would be folded. Below 0.3 of both
+            the height and the distance of control points they never are.
+    """
+
+    __slots__ = ("_knots", "_shifts", "height")
+
+    def __init__(self, width: float, height: float, top: ArrayLike, bottom: ArrayLike) -> None:
+        both = np.stack((np.asarray(top, np.float64), np.asarray(bottom, np.float64)))
+        segments = both.shape[1] - 1
+        if both.ndim != 3 or both.shape[2] != 2 or segments < 1:
+            raise ValueError(f"control points on borders are two or more, each (x, y), not {both.shape[1:]}")
+        positions, spline = _catmull_rom(segments)
+        self.height = height
+        self._knots: Floats = positions * (width / segments)
+        # (x, y) × (top, bottom) × knots
+        self._shifts: Floats = np.ascontiguousarray((spline @ both).transpose(2, 0, 1))
+        folded = (self._knots[1:] - self._knots[:-1]) <= (self._shifts[0, :, 1:] - self._shifts[0, :, :-1])
+        if folded.any() or float((self._shifts[1, 1] - self._shifts[1, 0]).max()) >= height:
+            raise ValueError("displacements of the borders would fold the picture")
+
+    def _across(self, x: Floats) -> tuple[Floats, Floats]:
+        top, bottom = self._shifts[1]
+        return np.interp(x, self._knots, top), np.interp(x, self._knots, bottom)
+
+    def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map source coordinates to target coordinates."""
+        top, bottom = self._across(x)
+        inside = (y + top) / (1.0 - (bottom - top) / self.height)
+        y = np.where(inside < 0.0, y + top, np.where(inside > self.height, y + bottom, inside))
+        part = np.clip(y / self.height, 0.0, 1.0)[..., None]
+        moved = self._knots
+        # Where the knots lay before they moved, in the row of each point.
+        knots = moved - self._shifts[0, 0] * (1.0 - part) - self._shifts[0, 1] * part
+        here = x[..., None]
+        left = np.clip((knots <= here).sum(-1, keepdims=True) - 1, 0, moved.size - 2)
+        from_x, to_x = np.take_along_axis(knots, left, -1), np.take_along_axis(knots, left + 1, -1)
+        within = moved[left] + (here - from_x) * ((moved[left + 1] - moved[left]) / (to_x - from_x))
+        within = np.where(here < knots[..., :1], here - knots[..., :1] + moved[0], within)
+        within = np.where(here > knots[..., -1:], here - knots[..., -1:] + moved[-1], within)
+        return within[..., 0], y
+
+    def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map target coordinates back to source coordinates."""
+        part = np.clip(y / self.height, 0.0, 1.0)
+        top, bottom = self._shifts[0]
+        left = np.interp(x, self._knots, top)
+        x = x - left - part * (np.interp(x, self._knots, bottom) - left)
+        above, below = self._across(x)
+        return x, y - above - part * (below - above)
+
+
 class Warp:
     """An immutable chain of steps; `Warp()` is the identity.
 
@@ -428,6 +512,15 @@ def stretch(source: ArrayLike, target: ArrayLike, axis: Axis = "x") -> Warp:
         ValueError: fewer than two knots, unequal numbers of them, or knots that do not increase.
     """
     return Warp(Stretch(source, target, axis))
+
+
+def borders(width: float, height: float, top: ArrayLike, bottom: ArrayLike) -> Warp:
+    """Move the borders of a `width` × `height` picture at control points: see `Borders`.
+
+    Raises:
+        ValueError: see `Borders`.
+    """
+    return Warp(Borders(width, height, top, bottom))
 
 
 def elastic(rng: np.random.Generator, width: float, height: float, strength: float, cell: float) -> Warp:

@@ -31,7 +31,8 @@ from augment.errors import ScriptoriumError
 Image: TypeAlias = NDArray[np.uint8]
 
 
-def _ordered(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+def ordered(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The range itself; for the annotation of other ranges. ValueError where it goes from high to low."""
     if pair[0] > pair[1]:
         raise ValueError(f"a range goes from low to high, not {list(pair)}")
     return pair
@@ -44,12 +45,12 @@ _Quality = Annotated[int, Field(ge=1, le=100)]
 _Count = Annotated[int, Field(ge=0)]
 
 Share: TypeAlias = _Share
-Range: TypeAlias = Annotated[tuple[float, float], AfterValidator(_ordered)]
-ShareRange: TypeAlias = Annotated[tuple[_Share, _Share], AfterValidator(_ordered)]
-PositiveRange: TypeAlias = Annotated[tuple[_Positive, _Positive], AfterValidator(_ordered)]
-LengthRange: TypeAlias = Annotated[tuple[_Length, _Length], AfterValidator(_ordered)]
-QualityRange: TypeAlias = Annotated[tuple[_Quality, _Quality], AfterValidator(_ordered)]
-CountRange: TypeAlias = Annotated[tuple[_Count, _Count], AfterValidator(_ordered)]
+Range: TypeAlias = Annotated[tuple[float, float], AfterValidator(ordered)]
+ShareRange: TypeAlias = Annotated[tuple[_Share, _Share], AfterValidator(ordered)]
+PositiveRange: TypeAlias = Annotated[tuple[_Positive, _Positive], AfterValidator(ordered)]
+LengthRange: TypeAlias = Annotated[tuple[_Length, _Length], AfterValidator(ordered)]
+QualityRange: TypeAlias = Annotated[tuple[_Quality, _Quality], AfterValidator(ordered)]
+CountRange: TypeAlias = Annotated[tuple[_Count, _Count], AfterValidator(ordered)]
 
 
 class PixelOpError(ScriptoriumError, ValueError):
@@ -117,6 +118,27 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
+Parameters = TypeVar("Parameters", bound=BaseModel)
+
+
+def read_parameters(model: type[Parameters], values: Any, where: str) -> Parameters:
+    """Make a model from plain data; `where` begins the message.
+
+    Raises:
+        PixelOpError: an unknown parameter (the nearest is named), or a value out of its range.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in (where, *first["loc"]))
+        if first["type"] == "extra_forbidden":
+            remedy = f"no such parameter; {nearest(str(first['loc'][-1]), list(model.model_fields))}"
+        else:
+            remedy = f"{first['msg'].removeprefix('Value error, ')} (got {first['input']!r})"
+        raise PixelOpError(f"{key}: {remedy}") from error
+
+
 def parse_ops(mapping: Mapping[str, Any]) -> tuple[PixelOp, ...]:
     """Make operations from `{name: {parameter: value}}`, in order; `{name: null}` takes the defaults.
 
@@ -128,16 +150,7 @@ def parse_ops(mapping: Mapping[str, Any]) -> tuple[PixelOp, ...]:
         op = known_ops().get(name)
         if op is None:
             raise PixelOpError(f"{name}: no such pixel operation; {nearest(str(name), sorted(known_ops()))}")
-        try:
-            ops.append(op.model_validate({} if parameters is None else parameters))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(str(part) for part in (name, *first["loc"]))
-            if first["type"] == "extra_forbidden":
-                remedy = f"no such parameter; {nearest(str(first['loc'][-1]), list(op.model_fields))}"
-            else:
-                remedy = f"{first['msg'].removeprefix('Value error, ')} (got {first['input']!r})"
-            raise PixelOpError(f"{key}: {remedy}") from error
+        ops.append(read_parameters(op, {} if parameters is None else parameters, name))
     return tuple(ops)
 
 
