@@ -8,7 +8,7 @@ from paddle import nn
 
 from augment.errors import ScriptoriumError
 from ocr.config import Architecture
-from ocr.models.backbones import convnet
+from ocr.models.backbones import convnet, lcnet, mobilenetv3, resnet
 from ocr.models.backbones.base import BACKBONES, Backbone
 from ocr.models.heads import HEADS
 from ocr.models.necks import Encoder, build_neck
@@ -17,7 +17,7 @@ from synth.strict import nearest
 # Which encoders make which algorithm.
 _ALGORITHMS = {"CRNN": ("rnn", "gru"), "Rosetta": ("reshape",)}
 # Importing a module registers its backbones.
-_BACKBONES = (convnet,)
+_BACKBONES = (convnet, lcnet, mobilenetv3, resnet)
 
 
 class RecognitionModel(nn.Layer):

@@ -43,8 +43,16 @@ class ConvNorm(nn.Layer):
     ) -> None:
         super().__init__()
         padding = kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)
+        # Paddle's default would count all channels as inputs of a depth-wise filter, which sees one.
         self.conv = nn.Conv2D(
-            in_channels, out_channels, kernel, stride=stride, padding=padding, groups=groups, bias_attr=False
+            in_channels,
+            out_channels,
+            kernel,
+            stride=stride,
+            padding=padding,
+            groups=groups,
+            weight_attr=nn.initializer.KaimingNormal(),
+            bias_attr=False,
         )
         self.norm = nn.BatchNorm2D(out_channels)
         self._activate = ACTIVATIONS[activation] if activation else None
@@ -56,12 +64,17 @@ class ConvNorm(nn.Layer):
 
 
 class SqueezeExcite(nn.Layer):
-    """Scales each channel by a function of all channels' means (Hu et al., "Squeeze-and-Excitation Networks", 2018)."""
+    """Scales each channel by a function of all channels' means (Hu et al., "Squeeze-and-Excitation Networks", 2018).
 
-    def __init__(self, channels: int, reduction: int = 4) -> None:
+    In between there are a quarter of the channels, rounded by `scaled`; the function ends in a hard sigmoid. Both as in
+    MobileNetV3.
+    """
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.squeeze = nn.Conv2D(channels, channels // reduction, 1)
-        self.excite = nn.Conv2D(channels // reduction, channels, 1)
+        middle = scaled(channels / 4)
+        self.squeeze = nn.Conv2D(channels, middle, 1)
+        self.excite = nn.Conv2D(middle, channels, 1)
 
     def forward(self, x: Any) -> Any:
         """N × C × H × W → the same."""
