@@ -92,7 +92,7 @@ class Architecture(Section):
     """The network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
 
     model_type: Literal["rec"] = "rec"
-    algorithm: str = Field("CRNN", description="CRNN or Rosetta")
+    algorithm: str = Field("CRNN", description="CRNN, Rosetta or SVTR_LCNet")
     Backbone: dict[str, Any] = Field(description="name and its keys")
     Neck: dict[str, Any] = Field(default_factory=lambda: {"name": "SequenceEncoder", "encoder_type": "reshape"})
     Head: dict[str, Any] = Field(default_factory=lambda: {"name": "CTCHead"})

@@ -35,7 +35,9 @@ def recognition_loss(
         ValueError: targets that CTC cannot take; see `CTCLoss`.
     """
     features = model.backbone(images)
-    loss = CTCLoss()(model.head(model.neck(features)), labels, lengths, steps)
-    if model.guide is not None and guide_weight:
-        loss = loss + guide_weight * model.guide.loss(features, labels, lengths, steps)
+    guide = model.guide if guide_weight else None
+    read = features.detach() if guide is not None and guide.alone else features
+    loss = CTCLoss()(model.head(model.neck(read)), labels, lengths, steps)
+    if guide is not None:
+        loss = loss + guide_weight * guide.loss(features, labels, lengths, steps)
     return loss

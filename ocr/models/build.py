@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from paddle import nn
@@ -10,12 +11,12 @@ from augment.errors import ScriptoriumError
 from ocr.config import Architecture
 from ocr.models.backbones import convnet, lcnet, mobilenetv3, resnet
 from ocr.models.backbones.base import BACKBONES, Backbone
-from ocr.models.heads import HEADS
+from ocr.models.heads import GUIDES, HEADS
 from ocr.models.necks import Encoder, build_neck
 from synth.strict import nearest
 
 # Which encoders make which algorithm.
-_ALGORITHMS = {"CRNN": ("rnn", "gru"), "Rosetta": ("reshape",)}
+_ALGORITHMS = {"CRNN": ("rnn", "gru"), "Rosetta": ("reshape",), "SVTR_LCNet": ("svtr",)}
 # Importing a module registers its backbones.
 _BACKBONES = (convnet, lcnet, mobilenetv3, resnet)
 
@@ -34,7 +35,7 @@ class RecognitionModel(nn.Layer):
         self.time_stride = backbone.time_stride
 
     def forward(self, images: Any) -> Any:
-        """Class scores.
+        """Class scores of CTC.
 
         Args:
             images: `float32` N × C × H × W, normalised; H a multiple of 8, at least 16.
@@ -46,7 +47,8 @@ class RecognitionModel(nn.Layer):
 
     def class_axes(self) -> dict[str, int]:
         """Which parameters of the state have an axis of classes, and which axis it is."""
-        return {f"head.{name}": axis for name, axis in self.head.class_axes().items()}
+        parts = {"head": self.head} if self.guide is None else {"head": self.head, "guide": self.guide}
+        return {f"{part}.{name}": axis for part, head in parts.items() for name, axis in head.class_axes().items()}
 
 
 def build_model(architecture: Architecture, classes: int, channels: int) -> RecognitionModel:
@@ -73,5 +75,12 @@ def build_model(architecture: Architecture, classes: int, channels: int) -> Reco
             f"Architecture.Neck.encoder_type: {kind} does not make a {architecture.algorithm}; "
             f"set it to {' or '.join(encoders)}, or set another Architecture.algorithm"
         )
-    head = HEADS.build(architecture.Head, "Architecture.Head", in_channels=neck.out_channels, classes=classes)
-    return RecognitionModel(backbone, neck, head)
+    head_keys = dict(architecture.Head)
+    guide = None
+    if head_keys.get("name") == "MultiHead":
+        guide_keys = head_keys.pop("guide", None)
+        if not isinstance(guide_keys, Mapping):
+            raise ScriptoriumError("Architecture.Head.guide: must be a mapping of a guide's name and keys")
+        guide = GUIDES.build(guide_keys, "Architecture.Head.guide", in_channels=backbone.out_channels, classes=classes)
+    head = HEADS.build(head_keys, "Architecture.Head", in_channels=neck.out_channels, classes=classes)
+    return RecognitionModel(backbone, neck, head, guide)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import paddle
 from paddle import nn
+from paddle.nn import functional as F
 
 from augment.errors import ScriptoriumError
+from ocr.models.layers import ConvNorm, scaled
 from ocr.registry import Registry
 from synth.strict import nearest
 
@@ -92,3 +95,82 @@ class Gru(_Recurrent):
 
     def __init__(self, in_channels: int, *, hidden_size: int = 128, layers: int = 2) -> None:
         super().__init__(nn.GRU, in_channels, hidden_size, layers)
+
+
+class _GlobalMixing(nn.Layer):
+    # Self-attention over all time steps, then a feed-forward part; normalised after each, as in PP-OCRv3.
+    def __init__(self, channels: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self._heads, self._size = heads, channels // heads
+        self.project = nn.Linear(channels, 3 * channels)
+        self.join = nn.Linear(channels, channels)
+        self.widen = nn.Linear(channels, 2 * channels)
+        self.narrow = nn.Linear(2 * channels, channels)
+        self.first_norm, self.second_norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self._dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Any) -> Any:
+        """N × T × channels → the same."""
+        parts = self.project(x).reshape([0, 0, 3, self._heads, self._size]).transpose([2, 0, 3, 1, 4])
+        query, key, value = parts[0], parts[1], parts[2]
+        weight = F.softmax(paddle.matmul(query * self._size**-0.5, key, transpose_y=True))
+        mixed = paddle.matmul(self._dropout(weight), value).transpose([0, 2, 1, 3])
+        mixed = self.join(mixed.reshape([0, 0, self._heads * self._size]))
+        x = self.first_norm(x + self._dropout(mixed))
+        inner = self._dropout(F.swish(self.widen(x)))
+        return self.second_norm(x + self._dropout(self.narrow(inner)))
+
+
+@ENCODERS.register("svtr")
+class Svtr(Encoder):
+    """Convolutions that narrow the features, transformer blocks, and the input beside their output, narrowed again.
+
+    PP-OCRv3's encoder, after the global mixing of Du et al., "SVTR" (2022). Attention reads the whole width of the
+    batch, padding included, as the recurrent encoders do.
+
+    Args:
+        in_channels: of the features.
+        dims: of the output.
+        depth: transformer blocks.
+        hidden_dims: channels in the blocks, a multiple of `num_heads`.
+        num_heads: of the attention.
+        drop_rate: share of attention weights and activations left out while training.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        dims: int = 64,
+        depth: int = 2,
+        hidden_dims: int = 120,
+        num_heads: int = 8,
+        drop_rate: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if min(dims, depth, num_heads) < 1:
+            raise ValueError(f"dims, depth and num_heads must be at least 1, not {dims}, {depth} and {num_heads}")
+        if hidden_dims < 1 or hidden_dims % num_heads:
+            raise ValueError(f"hidden_dims must be a multiple of num_heads {num_heads}, not {hidden_dims}")
+        if not 0 <= drop_rate < 1:
+            raise ValueError(f"drop_rate must be from 0 to less than 1, not {drop_rate}")
+        narrow = scaled(in_channels / 8)
+        self.reduce = nn.Sequential(
+            ConvNorm(in_channels, narrow, (1, 3), activation="swish"),
+            ConvNorm(narrow, hidden_dims, 1, activation="swish"),
+        )
+        self.blocks = nn.Sequential(*[_GlobalMixing(hidden_dims, num_heads, drop_rate) for _ in range(depth)])
+        self.norm = nn.LayerNorm(hidden_dims)
+        self.expand = ConvNorm(hidden_dims, in_channels, 1, activation="swish")
+        self.join = nn.Sequential(
+            ConvNorm(2 * in_channels, narrow, (1, 3), activation="swish"),
+            ConvNorm(narrow, dims, 1, activation="swish"),
+        )
+        self.out_channels = dims
+
+    def forward(self, features: Any) -> Any:
+        """See `Encoder`."""
+        features = features.unsqueeze(2)  # convolutions over the width alone
+        mixed = self.norm(self.blocks(self.reduce(features).squeeze(2).transpose([0, 2, 1])))
+        mixed = self.expand(mixed.transpose([0, 2, 1]).unsqueeze(2))
+        return self.join(paddle.concat([features, mixed], axis=1)).squeeze(2).transpose([0, 2, 1])

@@ -12,7 +12,7 @@ from ocr.models.layers import ConvNorm, SqueezeExcite, scaled
 from synth.strict import nearest
 
 _STEM = 16
-# Tables 1 and 2 of the paper: kernel, expanded channels, channels, squeeze-and-excite, activation, stride of the height.
+# The paper's tables 1 and 2: kernel, expanded channels, channels, squeeze-and-excite, activation, stride of the height.
 _Row = tuple[int, int, int, bool, str, int]
 _LARGE: tuple[_Row, ...] = (
     (3, 16, 16, False, "relu", 1),
@@ -97,7 +97,7 @@ class MobileNetV3(Backbone):
         for row in _MODELS[model_name]:
             layers.append(_Bottleneck(channels, row, scale))
             channels = layers[-1].out_channels
-        self.out_channels = scaled(6 * _MODELS[model_name][-1][2] * scale)
+        self.out_channels = scaled(_MODELS[model_name][-1][1] * scale)
         layers.append(ConvNorm(channels, self.out_channels, 1, activation="hardswish"))
         self.layers = nn.Sequential(*layers)
 

@@ -22,9 +22,7 @@ class _Basic(nn.Layer):
         self.first = ConvNorm(in_channels, out_channels, stride=(stride, 1))
         self.second = ConvNorm(out_channels, out_channels, activation=None)
         self._stride = stride
-        self.project = (
-            None if in_channels == out_channels else ConvNorm(in_channels, out_channels, 1, activation=None)
-        )
+        self.project = None if in_channels == out_channels else ConvNorm(in_channels, out_channels, 1, activation=None)
 
     def forward(self, x: Any) -> Any:
         """N × in_channels × H × W → N × out_channels × ceil(H / stride) × W."""
@@ -39,7 +37,7 @@ class _Basic(nn.Layer):
 
 @BACKBONES.register("ResNet")
 class ResNet(Backbone):
-    """ResNet of basic blocks (He et al., 2016) in variant D (He et al., "Bag of Tricks for Image Classification", 2018).
+    """ResNet of basic blocks (He et al., 2016) in variant D (He et al., "Bag of Tricks", 2018).
 
     The stem is three 3×3 convolutions, and shortcuts average before they project. As in PaddleOCR's `_vd` recognisers,
     only poolings after the stem and at the end halve the width; the stages halve the height alone.
