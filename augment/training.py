@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from augment.geometry import Warp, borders, quad, stretch
+from augment.geometry import Warp, borders, quad, stretch, translation
 from augment.pixel import (
     Image,
     LengthRange,
@@ -91,7 +91,29 @@ class Geometric(Operation):
         """Warp the image alone."""
         height, width = image.shape[:2]
         warp, wide = self.warp(width, height, rng)
-        return np.asarray(warp.apply(image, (wide, height)), np.uint8)
+        return _sampled(image, warp, wide)
+
+
+_IN_RING: Final = translation(-1.0, -1.0)
+
+
+def _sampled(image: Image, warp: Warp, width: int) -> Image:
+    """The warped image, of `width` pixels and its own height.
+
+    What lies outside the image has the colours of its edge averaged over a length of its height: strokes that touch the
+    edge do not grow into bars.
+    """
+    height = image.shape[0]
+    ring = np.asarray(cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REPLICATE), np.uint8)
+    reach = height | 1
+    for edge, size in (
+        (ring[:1], (reach, 1)),
+        (ring[-1:], (reach, 1)),
+        (ring[:, :1], (1, reach)),
+        (ring[:, -1:], (1, reach)),
+    ):
+        edge[...] = np.asarray(cv2.blur(edge, size, borderType=cv2.BORDER_REPLICATE)).reshape(edge.shape)
+    return np.asarray(_IN_RING.then(warp).apply(ring, (width, height)), np.uint8)
 
 
 Op = TypeVar("Op", bound=type[Operation])
@@ -141,9 +163,12 @@ class Distort(Geometric):
         moves = rng.random((2, segments + 1, 2))
         moves *= 2.0
         moves -= 1.0
-        # The ends move inwards, or letters would be cut off.
+        # Outwards letters would be cut off: the ends do not move there at all, the others half as far as inwards.
         moves[:, 0, 0] = abs(moves[:, 0, 0])
         moves[:, -1, 0] = -abs(moves[:, -1, 0])
+        moves[:, :, 1] *= 0.75
+        moves[0, :, 1] += 0.25
+        moves[1, :, 1] -= 0.25
         moves *= (strength * cell, strength * min(cell, height))
         return borders(width, height, moves[0], moves[1]), width
 
@@ -213,8 +238,8 @@ class Crop(Operation):
     """
 
     p: Share = 0.3
-    rows: MildRange = (0.0, 0.1)
-    columns: MildRange = (0.0, 0.1)
+    rows: MildRange = (0.0, 0.08)
+    columns: MildRange = (0.0, 0.06)
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         """Cut; a view of the image."""
@@ -411,7 +436,7 @@ class TrainingAugment:
                 warp = warp.then(step)
         if not warp.steps or max(height, width, wide) > _LONGEST:
             return image
-        return np.asarray(warp.apply(image, (wide, height)), np.uint8)
+        return _sampled(image, warp, wide)
 
 
 def _find(name: str) -> type[Operation] | type[PixelOp] | None:

@@ -284,6 +284,56 @@ def merge(data: tuple[Path, ...], output: Path) -> None:
     click.echo(f"next: synth verify {quoted(output)}")
 
 
+@main.command()
+@click.argument("data", type=_FILE)
+@click.option("--output", type=_FILE, required=True, metavar="DIR", help="A new folder.")
+@click.option(
+    "--times", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Copies of each image."
+)
+@click.option("--config", type=_FILE, metavar="FILE", help="Operations and their keys; see docs/augment.md.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Other copies.")
+@click.option("--keep-originals", is_flag=True, help="Put each original before its copies.")
+@click.option("--root", type=_FILE, metavar="DIR", help="Where a label file's paths start (default: its own folder).")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes (default: one per core).")
+@click.option("--resume", is_flag=True, help="Go on where an earlier run was stopped.")
+def augment(
+    data: Path,
+    output: Path,
+    times: int,
+    config: Path | None,
+    seed: int,
+    keep_originals: bool,
+    root: Path | None,
+    workers: int | None,
+    resume: bool,
+) -> None:
+    """Make augmented copies of labelled images: of a data set, of LMDBs, or of a label file (path, TAB, text).
+
+    \b
+    synth augment data/ --output more/ --times 3
+    synth augment photos/labels.txt --output more/ --times 5 --config augment.yml
+    """
+    import cv2
+
+    from synth.augmenting import augment as run
+    from synth.augmenting import load_config
+
+    cv2.setNumThreads(1)
+    done = run(
+        data,
+        output,
+        times,
+        config=load_config(config) if config else None,
+        where=str(config or "augment"),
+        seed=seed,
+        keep_originals=keep_originals,
+        root=root,
+        workers=workers or _cores(),
+        resume=resume,
+    )
+    click.echo(done.text(), nl=False)
+
+
 @main.group()
 def recipe() -> None:
     """Recipes: list the presets, print one with a comment on every key.

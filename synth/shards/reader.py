@@ -175,6 +175,11 @@ class ShardReader:
                 counts.append(shard.count())
         self._ends = list(accumulate(counts))
 
+    @property
+    def folders(self) -> list[Path]:
+        """The LMDBs, in order."""
+        return list(self._folders)
+
     def __len__(self) -> int:
         return self._ends[-1]
 
@@ -206,15 +211,23 @@ class ShardReader:
             IndexError: out of range.
             ScriptoriumError: the record is missing.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.path}: sample {index} of {len(self)}")
-        index %= len(self)
-        shard = bisect.bisect_right(self._ends, index)
-        number = index - (self._ends[shard - 1] if shard else 0) + 1
+        shard, number = self._place(index)
         frame = self._shard(shard).frame(number)
         if frame is None:
             raise ScriptoriumError(f"{self._folders[shard]}: record {number:09d} is missing; run `synth verify`")
         return frame
+
+    def name(self, index: int) -> str:
+        """Sample `index` for people: folder of its LMDB and number there. IndexError: out of range."""
+        shard, number = self._place(index)
+        return f"{self._folders[shard]}: record {number:09d}"
+
+    def _place(self, index: int) -> tuple[int, int]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.path}: sample {index} of {len(self)}")
+        index %= len(self)
+        shard = bisect.bisect_right(self._ends, index)
+        return shard, index - (self._ends[shard - 1] if shard else 0) + 1
 
     def close(self) -> None:
         """Close the files that this process opened; they open again when needed."""
