@@ -128,9 +128,9 @@ def _read(name: str) -> bytes:
 
 def _fetch(url: str) -> bytes:
     end = time.monotonic() + _SECONDS
-    request = urllib.request.Request(url, headers={"User-Agent": "scriptorium"})
     data = bytearray()
     try:
+        request = urllib.request.Request(url, headers={"User-Agent": "scriptorium"})
         with urllib.request.urlopen(request, timeout=_SILENCE) as answer:
             while chunk := answer.read1(_CHUNK):
                 data += chunk
