@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr.infer.backends import Backend
-from ocr.postprocess.ctc import greedy
+from ocr.postprocess.ctc import decode
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Recogniser:
         return [found[number] for number in range(len(pictures))]
 
     def _reading(self, probabilities: NDArray[np.float32]) -> Reading:
-        path = greedy(probabilities)
+        path = decode(probabilities, self.spec.decoder)
         units = [self.spec.units[number - 1] for number in path.classes]
         return Reading("".join(units), path.score, units, path.confidences)
 
