@@ -325,7 +325,7 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "gamma": {"p": 0.1, "gamma": (0.6, 1.6)},
     "colour": {"p": 0.15},
     "invert": {"p": 0.1},
-    "noise": {"p": 0.15, "sigma": (2.0, 14.0)},
+    "noise": {"p": 0.15, "sigma": (2.0, 12.0)},
     "jpeg": {"p": 0.15, "quality": (30, 90)},
 }
 

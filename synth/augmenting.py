@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+import synth
 from augment.errors import ScriptoriumError
 from augment.training import TrainingAugment
-from synth.engine import Summary, generate
+from synth.engine import SHARD_SIZE, Summary, generate
 from synth.report.summary import counted, quoted, size
 from synth.shards.manifest import NAME, read_manifest
 from synth.shards.reader import ShardReader
@@ -217,7 +218,8 @@ class _Copies:
             image, label = _decoded(data), _label(stored)
         except _Broken as error:
             raise ScriptoriumError(
-                f"{self._source.name(index)}: {error}, though it was read before; leave the source alone and run this anew"
+                f"{self._source.name(index)}: {error}, though it was read before; let nothing change the source, and "
+                "run this again"
             ) from None
         units = split_units(label, "grapheme")
         suffix, flags = (".png", ()) if data[:4] == b"\x89PNG" else (".jpg", (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
@@ -302,13 +304,14 @@ def augment(
     seed: int = 0,
     keep_originals: bool = False,
     root: Path | None = None,
+    shard_size: int = SHARD_SIZE,
     workers: int = 1,
     resume: bool = False,
     progress: bool = True,
 ) -> Augmented:
     """Write augmented copies of all usable records of `data` to `output`, as shards with a manifest.
 
-    Copy *k* of record *i* draws from (seed, *i*, *k*) alone. Every copy is augmented unless `config` sets another `p`.
+    Copy *k* of record *i* draws from (seed, *i*, *k*) alone. The section's `p` is 1 unless `config` sets another.
     PNG images stay PNG; others become JPEG. Labels are brought to NFC; unit polygons and what the source says of an
     image (font, contrast) do not hold any more and are left out. The source is read twice, once to see what is broken.
 
@@ -322,6 +325,7 @@ def augment(
         seed: of the random streams, 0 or more.
         keep_originals: the original goes before its copies, its image as it is, byte for byte.
         root: what a label file's paths start from; its own folder by default.
+        shard_size: records in a shard, a multiple of 256.
         workers: processes; up to 1, everything happens in this one.
         resume: keep the shards that an earlier run finished.
         progress: show bars on stderr where that is a terminal.
@@ -358,12 +362,14 @@ def augment(
             "keep_originals": keep_originals,
         },
         "seed": seed,
+        "libraries": {"scriptorium": synth.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
     }
     summary = generate(
         partial(_Copies, source, stock.usable, augmentation, times, seed, keep_originals),
         output,
         len(stock.usable) * (times + keep_originals),
         manifest_head=head,
+        shard_size=shard_size,
         workers=workers,
         resume=resume,
         progress=progress,

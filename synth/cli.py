@@ -287,9 +287,7 @@ def merge(data: tuple[Path, ...], output: Path) -> None:
 @main.command()
 @click.argument("data", type=_FILE)
 @click.option("--output", type=_FILE, required=True, metavar="DIR", help="A new folder.")
-@click.option(
-    "--times", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Copies of each image."
-)
+@click.option("--times", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Copies of each.")
 @click.option("--config", type=_FILE, metavar="FILE", help="Operations and their keys; see docs/augment.md.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Other copies.")
 @click.option("--keep-originals", is_flag=True, help="Put each original before its copies.")
@@ -324,7 +322,7 @@ def augment(
         output,
         times,
         config=load_config(config) if config else None,
-        where=str(config or "augment"),
+        where=f"{config}: augment" if config else "augment",
         seed=seed,
         keep_originals=keep_originals,
         root=root,

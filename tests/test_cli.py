@@ -32,6 +32,7 @@ COMMANDS = (
     ["report"],
     ["verify"],
     ["merge"],
+    ["augment"],
     ["recipe"],
     ["recipe", "list"],
     ["recipe", "show"],
