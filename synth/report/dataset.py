@@ -18,14 +18,11 @@ from typing import Any
 import cv2
 import numpy as np
 import unicodedata2
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from augment.errors import ScriptoriumError
-from synth.fonts.book import FontBook
-from synth.fonts.index import scan
-from synth.recipe import Fonts, Recipe
-from synth.report.preview import Letters, data_uri, page, source_name, write_whole
+from synth.recipe import Recipe
+from synth.report.preview import Letters, data_uri, faces, page, source_name, write_whole
 from synth.report.summary import absent_units, code_points, counted, quoted, shares, shown, size
 from synth.shards.manifest import NAME, read_manifest
 from synth.shards.reader import OpenShard, ShardReader, shard_folders
@@ -303,6 +300,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def _page(data: _Data, seen: _Seen, absent: list[str]) -> str:
     units, whole = _counts(data, seen)
+    recipe = _recipe(data)
     sampled = len(seen.lengths)
     everything = sampled == data.count
     drops = data.tally.drops if data.tally else Counter[str]()
@@ -324,7 +322,7 @@ def _page(data: _Data, seen: _Seen, absent: list[str]) -> str:
         seen.letters.add(unit)
     return page(
         "dataset.html",
-        faces=_faces(data, seen.letters),
+        faces=faces(seen.letters, (recipe and recipe.fonts.paths) or None),
         title=f"Data set {data.path.resolve().name}",
         facts=_facts(data, seen),
         looked="all records" if everything else f"{sampled:,} of {data.count:,} records, evenly spread",
@@ -351,15 +349,6 @@ def _page(data: _Data, seen: _Seen, absent: list[str]) -> str:
         missing_count=len(missing),
         gallery=seen.gallery,
     )
-
-
-def _faces(data: _Data, letters: Letters) -> Markup:
-    """Letters drawn by the recipe's fonts, where they are still at hand."""
-    recipe = _recipe(data)
-    with suppress(ScriptoriumError):
-        found = scan((recipe and recipe.fonts.paths) or None)
-        return letters.embedded(FontBook(found.faces, Fonts()))
-    return Markup("")
 
 
 def _facts(data: _Data, seen: _Seen) -> list[tuple[str, str]]:

@@ -20,14 +20,17 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
-from synth.fonts.index import FaceInfo, sfnt_path
+from synth.fonts.book import FontBook
+from synth.fonts.index import FaceInfo, scan, sfnt_path
+from synth.recipe import Fonts
 from synth.render.shape import script_of
 from synth.report.summary import code_points, counted, shown, size
 from synth.sample import Sample
 
 if TYPE_CHECKING:
-    from synth.fonts.book import FontBook
     from synth.pipeline import Pipeline
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 _SHEET_WIDTH = 1600
 _GAP = 8
@@ -46,10 +49,16 @@ _TABLES = {
 }
 
 
-def page(template: str, **values: Any) -> str:
-    """A page from `templates/`, complete in itself; values are escaped."""
+def page(template: str, *, templates: Path = _TEMPLATES, **values: Any) -> str:
+    """A page, complete in itself; values are escaped.
+
+    Args:
+        template: file name in `templates`, which may extend and include those of this package.
+        templates: a folder.
+        values: what the template names.
+    """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader([templates, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -120,6 +129,19 @@ class Letters:
                     f"src: url(data:font/woff2;base64,{font}); unicode-range: {points} }}"
                 )
         return Markup("\n".join(rules))
+
+
+def faces(letters: Letters, fonts: Sequence[Path] | None = None) -> Markup:
+    """`@font-face` rules for a page's letters (see `Letters.embedded`); empty where no fonts are at hand.
+
+    Args:
+        letters: of the page.
+        fonts: files and folders, or None: see `synth.fonts.index.scan`.
+    """
+    if letters.by_script:
+        with suppress(ScriptoriumError):
+            return letters.embedded(FontBook(scan(fonts).faces, Fonts()))
+    return Markup("")
 
 
 def _fitness(face: FaceInfo, drew: Mapping[str, int]) -> tuple[int, bool, bool, int]:
