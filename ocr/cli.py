@@ -1,0 +1,141 @@
+"""`ocr`: train, evaluate, export and use text recognisers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from augment.errors import ScriptoriumError
+
+if TYPE_CHECKING:
+    from ocr.config import Config
+
+_FILE = click.Path(path_type=Path)
+_HELP_WANTED: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
+def _complain(text: str) -> None:
+    click.echo(text.encode(errors="backslashreplace").decode(), err=True)
+
+
+class _Commands(click.Group):
+    """Prints what the user can mend on one line, and exits with 2; with 130 after Ctrl-C."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ScriptoriumError as error:
+            _complain(f"ocr: {error}")
+            sys.exit(2)
+        except KeyboardInterrupt:
+            _complain("ocr: interrupted")
+            sys.exit(130)
+        except _HELP_WANTED:
+            raise
+        except click.UsageError as error:
+            command = (error.ctx or ctx).command_path
+            _complain(f"{command}: {error.format_message().rstrip('.')}; see {command} --help")
+            sys.exit(2)
+
+
+def _config_options(command: Any) -> Any:
+    for option in reversed(
+        (
+            click.option("-c", "--config", type=_FILE, required=True, metavar="FILE", help="Training configuration."),
+            click.option(
+                "-o",
+                "--override",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="A key of the configuration, such as Global.epoch_num=5; may be given several times.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _load(config: Path, override: Sequence[str]) -> Config:
+    from ocr.config import Config
+
+    return Config.load(config, override)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="scriptorium", prog_name="ocr")
+def main() -> None:
+    """Train text recognisers on real and synthetic images, and read pictures with them."""
+
+
+@main.command()
+@_config_options
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the run directory, if there is one.")
+def train(config: Path, override: tuple[str, ...], resume: bool) -> None:
+    """Train as a configuration says.
+
+    \b
+    ocr train -c configs/rec/crnn.yml
+    ocr train -c configs/rec/crnn.yml -o Global.max_minutes=60 --resume
+    """
+    from ocr.training import train as run
+
+    outcome = run(_load(config, override), resume, lambda line: click.echo(line, err=False))
+    if outcome.stopped.startswith("SIG"):
+        sys.exit(130 if outcome.stopped == "SIGINT" else 143)
+
+
+@main.command("eval")
+@_config_options
+@click.option(
+    "--model", type=_FILE, metavar="DIR", help="Run directory, checkpoint or exported model (default: the run's)."
+)
+@click.option("--report", type=_FILE, metavar="FILE", help="HTML page (default: evaluation.html in the run directory).")
+def evaluate(config: Path, override: tuple[str, ...], model: Path | None, report: Path | None) -> None:
+    """Evaluate a model on a configuration's Eval sources, and write a page with its mistakes."""
+    from ocr.training import evaluate_model
+
+    evaluate_model(_load(config, override), model, report, click.echo)
+
+
+@main.command()
+@click.argument("model", type=_FILE)
+@click.option("--output", type=_FILE, required=True, metavar="DIR", help="A new folder.")
+@click.option("--format", "format_", type=click.Choice(["paddle", "onnx"]), default="paddle", show_default=True)
+def export(model: Path, output: Path, format_: str) -> None:
+    """Make a model that predicts without the training code: MODEL is a run directory or a checkpoint."""
+    from ocr import runtime
+
+    runtime.start()
+    from ocr.infer.export import export_onnx, export_paddle
+
+    made = (export_onnx if format_ == "onnx" else export_paddle)(model, output)
+    click.echo(f"made     {made}")
+    click.echo(f"next     ocr predict --model {made} IMAGE…")
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|DIR|URL|-…")
+@click.option("--model", type=_FILE, required=True, metavar="DIR", help="Run directory, checkpoint or exported model.")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--draw", type=_FILE, metavar="DIR", help="Also write each picture with its text.")
+@click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="Of the network; 0: all cores.")
+def predict(images: tuple[str, ...], model: Path, format_: str, draw: Path | None, threads: int) -> None:
+    """Read pictures of words or lines: text and confidence of each.
+
+    \b
+    ocr predict --model output/rec photo.jpg crops/
+    ls crops/*.png | ocr predict --model output/rec --format json - > texts.jsonl
+    """
+    from ocr.infer.predict import predict as run
+
+    failed = run(images, model, format_, draw, threads, click.echo, _complain)
+    if failed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""From planned draws to the arrays that a step takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augment.training import Join, TrainingAugment
+from ocr.data.index import Limits
+from ocr.data.sampler import Planned
+from ocr.data.sources import BrokenSample, Source, nfc
+from synth.pipeline import Streams
+from synth.text.bidi import levels
+from synth.text.charset import UnknownUnit
+
+_JOIN_ROW = 2**31  # the row of a batch's own random stream
+
+
+@dataclass
+class Batch:
+    """What a training step takes.
+
+    Attributes:
+        images: `uint8` N × height × width × channels, padded at the right.
+        steps: time steps that belong to each picture, N.
+        labels: classes, `int32` N × longest, 0 beyond `lengths`.
+        lengths: units in each label, N.
+        texts: the labels.
+        keys: names of the records.
+        sources: number of the source of each.
+        skipped: records that could not be used: number of the source, name, what is wrong.
+    """
+
+    images: NDArray[np.uint8]
+    steps: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    texts: list[str]
+    keys: list[str]
+    sources: list[int]
+    skipped: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Item:
+    source: int
+    picture: NDArray[np.uint8]
+    text: str
+    classes: NDArray[np.int32]
+    key: str
+
+
+class Preparer:
+    """Reads, augments and stacks the samples of a batch; a pure function of the plan and the seed.
+
+    May be pickled with its sources; that is how it comes into a worker process.
+
+    Args:
+        sources: as the draws number them.
+        limits: see `Limits`.
+        augment: None: pictures stay as they are.
+        seed: of the run.
+    """
+
+    def __init__(self, sources: Sequence[Source], limits: Limits, augment: TrainingAugment | None, seed: int) -> None:
+        self._sources, self._limits, self._augment = list(sources), limits, augment
+        self._streams = Streams(seed)
+
+    def __call__(self, step: int, planned: Planned) -> Batch:
+        """The batch of a step.
+
+        Records that cannot be read are left out and named in `Batch.skipped`: a batch never holds a sample that the
+        plan does not have.
+        """
+        items: list[_Item] = []
+        skipped: list[tuple[int, str, str]] = []
+        for row, draw in enumerate(planned.draws):
+            try:
+                items.append(self._item(step, row, draw.source, draw.index, planned.height))
+            except BrokenSample as error:
+                skipped.append((draw.source, error.key, error.reason))
+        items = self._joined(step, items, planned.height)
+        return self._stacked(items, skipped)
+
+    def _item(self, step: int, row: int, number: int, index: int, height: int) -> _Item:
+        limits = self._limits
+        sample = self._sources[number].sample(index)
+        text = nfc(sample.text)
+        try:
+            classes = limits.codec.encode(text)
+        except UnknownUnit as error:
+            raise BrokenSample(sample.key, f"not in the dictionary: {' '.join(error.missing)}") from None
+        plain = limits.preprocess(sample.image, height)
+        if not self._fits(classes, plain):
+            raise BrokenSample(sample.key, "more units than time steps")
+        picture = plain
+        if self._augment is not None:
+            augmented = self._augment(sample.image, self._streams.at(step, row))
+            if augmented is not sample.image:
+                picture = limits.preprocess(augmented, height)
+                # A picture made so narrow that its label has no path stays as it was.
+                if not self._fits(classes, picture):
+                    picture = plain
+        return _Item(number, picture, text, classes, sample.key)
+
+    def _fits(self, classes: NDArray[np.int32], picture: NDArray[np.uint8]) -> bool:
+        steps = self._limits.preprocess.padded_width(picture.shape[1]) // self._limits.time_stride
+        return 0 < self._limits.codec.needed_steps(classes) <= steps
+
+    def _joined(self, step: int, items: list[_Item], height: int) -> list[_Item]:
+        """With the probability of `join`, each sample of the batch together with the next of its source.
+
+        All of a batch or none: they stay alike in width.
+        """
+        join = self._augment.join if self._augment is not None else None
+        if join is None or not join.p or not items:
+            return items
+        rng = self._streams.at(step, _JOIN_ROW)
+        if rng.random() >= join.p:
+            return items
+        return [self._pair(item, other, join, rng, height) for item, other in zip(items, _partners(items), strict=True)]
+
+    def _pair(self, item: _Item, other: _Item, join: Join, rng: np.random.Generator, height: int) -> _Item:
+        """Two samples as one; the first alone where that would be more than training takes, or of two directions."""
+        limits = self._limits
+        right_to_left = levels(item.text)[1]
+        if other is item or levels(other.text)[1] != right_to_left:
+            return item
+        text = item.text + join.separator + other.text
+        pictures = [item.picture, other.picture]
+        picture = join(pictures[::-1] if right_to_left else pictures, rng)
+        try:
+            classes = limits.codec.encode(text)
+        except UnknownUnit:  # the dictionary has no space
+            return item
+        narrow = picture.shape[1] <= limits.max_wh_ratio * height
+        if len(classes) > limits.max_text_length or not narrow or not self._fits(classes, picture):
+            return item
+        return _Item(item.source, picture, text, classes, f"{item.key} + {other.key}")
+
+    def _stacked(self, items: list[_Item], skipped: list[tuple[int, str, str]]) -> Batch:
+        preprocess, stride = self._limits.preprocess, self._limits.time_stride
+        widths = [preprocess.padded_width(item.picture.shape[1]) for item in items]
+        lengths = np.array([len(item.classes) for item in items], np.int32)
+        labels = np.zeros((len(items), int(lengths.max(initial=1))), np.int32)
+        for row, item in zip(labels, items, strict=True):
+            row[: len(item.classes)] = item.classes
+        pictures = [item.picture for item in items]
+        images = (
+            preprocess.stack(pictures, max(widths)) if items else np.zeros((0, 0, 0, preprocess.channels), np.uint8)
+        )
+        return Batch(
+            images,
+            np.array(widths, np.int32) // stride,
+            labels,
+            lengths,
+            [item.text for item in items],
+            [item.key for item in items],
+            [item.source for item in items],
+            skipped,
+        )
+
+
+def _partners(items: list[_Item]) -> list[_Item]:
+    """For each sample the next of its source; the first one for the last."""
+    first = {item.source: item for item in reversed(items)}
+    following = [*items[1:], items[0]]
+    return [
+        after if after.source == item.source and after is not items[0] else first[item.source]
+        for item, after in zip(items, following, strict=True)
+    ]

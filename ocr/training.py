@@ -1,0 +1,120 @@
+"""A training run and an evaluation, from a configuration to the lines that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from augment.errors import ScriptoriumError
+from ocr import runtime
+from ocr.config import Config
+
+Log = Callable[[str], None]
+
+
+def train(config: Config, resume: bool, log: Log) -> Any:
+    """Train as the configuration says.
+
+    Args:
+        config: see `Config`.
+        resume: go on from the newest whole checkpoint of the run directory; without one, begin.
+        log: where lines go.
+
+    Returns:
+        An `ocr.engine.trainer.Outcome`.
+
+    Raises:
+        ScriptoriumError: the configuration, the data or a checkpoint cannot be used, or training failed.
+    """
+    settings = config.Global
+    started = runtime.start(settings.threads, settings.processor_mend)
+    _choose_device(settings.use_gpu)
+    if settings.use_amp and not settings.use_gpu:
+        raise ScriptoriumError("Global.use_amp: needs a GPU; set Global.use_gpu, or leave it out")
+    from ocr.engine import checkpoint as store
+    from ocr.engine.distributed import Group
+    from ocr.engine.trainer import Trainer
+    from ocr.tasks.rec import Recognition
+
+    group = Group()
+    say: Log = log if group.first else lambda line: None
+    run = settings.save_model_dir
+    if settings.pretrained_model and settings.checkpoints:
+        raise ScriptoriumError(
+            "Global.pretrained_model (weights only) and Global.checkpoints (everything) exclude each other; leave one out"
+        )
+    start: Path | None = settings.checkpoints and store.resolve(settings.checkpoints)
+    if resume:
+        newest, broken = store.latest(run)
+        for problem in broken:
+            say(f"passed over: {problem}")
+        start = newest or start
+    elif store.steps(run):
+        raise ScriptoriumError(
+            f"{run}: holds checkpoints of an earlier run; go on with --resume, or set another Global.save_model_dir"
+        )
+    say(started.header())
+    task = Recognition(config, group, say)
+    if settings.pretrained_model and start is None:
+        say(task.begin_from(settings.pretrained_model).text())
+    trainer = Trainer(config, task, group, say)
+    if start is not None:
+        trainer.restore(start)
+        say(f"going on from {start}")
+    group.same_weights(task.model)
+    numbers = sum(int(p.size) for p in task.model.parameters())
+    say(
+        f"network  {config.Architecture.algorithm}, {numbers:,} parameters, {task.codec.classes:,} classes; "
+        f"{trainer.steps:,} steps, {trainer.steps_per_epoch:,} an epoch"
+    )
+    outcome = trainer.train()
+    rate = outcome.samples / max(outcome.seconds, 1e-9)
+    waited = outcome.waited / max(outcome.seconds, 1e-9)
+    ended = f"stopped ({outcome.stopped})" if outcome.stopped else "done"
+    say(f"{ended} at step {outcome.step:,} of {outcome.steps:,}: {rate:,.0f} samples/s, {waited:.1%} waiting for data")
+    if outcome.best:
+        figures = ", ".join(f"{k} {v:.4f}" for k, v in outcome.best.items() if k not in ("step", "main"))
+        say(f"best     step {outcome.best['step']:,}: {figures}")
+    say(f"run      {run} (checkpoints, metrics.jsonl, curves.png)")
+    say("next     " + ("the same command with --resume" if outcome.stopped else f"ocr predict --model {run} IMAGE…"))
+    return outcome
+
+
+def evaluate_model(config: Config, model: Path | None, report: Path | None, log: Log) -> Any:
+    """Evaluate a model on the configuration's `Eval` sources and write the page with its mistakes.
+
+    Returns:
+        An `ocr.tasks.base.Evaluation`.
+
+    Raises:
+        ScriptoriumError: no model, or no evaluation sources.
+    """
+    settings = config.Global
+    if not config.Eval.sources:
+        raise ScriptoriumError("Eval.sources: there are none; name what to evaluate on")
+    started = runtime.start(settings.threads, settings.processor_mend)
+    _choose_device(settings.use_gpu)
+    from ocr.infer.backends import open_backend
+    from ocr.infer.recogniser import Recogniser
+    from ocr.report.evaluation import write_evaluation
+    from ocr.tasks.rec import evaluate
+
+    log(started.header())
+    backend = open_backend(model or settings.save_model_dir)
+    found = evaluate(Recogniser(backend), config)
+    log(f"{'':24}{'acc':>8}{'cer':>8}{'count':>8}")
+    for name, metric in found.details.items():
+        result = metric.result()
+        log(f"{name:24}{result['acc']:8.2%}{result['cer']:8.2%}{result['count']:8,}")
+    page = write_evaluation(found.details, config, report or settings.save_model_dir / "evaluation.html")
+    log(f"page     {page}")
+    return found
+
+
+def _choose_device(gpu: bool) -> None:
+    import paddle
+
+    if gpu and not paddle.is_compiled_with_cuda():
+        raise ScriptoriumError("Global.use_gpu: this Paddle has no GPU; install the extra gpu, or set it to false")
+    paddle.set_device("gpu" if gpu else "cpu")
