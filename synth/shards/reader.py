@@ -137,7 +137,7 @@ class OpenShard:
 
 
 def shard_folders(path: Path) -> list[Path]:
-    """The LMDB folders at or below `path`, in order of their names.
+    """The LMDB folders at or below `path`, in order of their names; those in hidden folders, half made, do not count.
 
     Raises:
         ScriptoriumError: there are none.
@@ -145,6 +145,7 @@ def shard_folders(path: Path) -> list[Path]:
     if (path / "data.mdb").is_file():
         return [path]
     found = sorted(file.parent for file in path.rglob("data.mdb"))
+    found = [folder for folder in found if not any(part.startswith(".") for part in folder.relative_to(path).parts)]
     if not found:
         raise ScriptoriumError(f"{path}: no LMDB (data.mdb) there or below; name the folder of a data set")
     return found
