@@ -207,6 +207,13 @@ class Pipeline:
             raise IndexError("samples are counted from 0")
         return self._samples([index])[0]
 
+    def first_text(self, index: int) -> Drawn:
+        """The text that sample `index` tries first: a guess at its length that costs no drawing."""
+        try:
+            return self.source.draw(self._streams.at(index, 0, 0))
+        finally:
+            self.source.refusals.clear()
+
     def inputs(self) -> dict[str, Any]:
         """What bit identity rests on: digests of corpora, charset, fonts and backgrounds, and library versions."""
         import hashlib
