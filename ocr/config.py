@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from augment.errors import ScriptoriumError
 from ocr.spec import Decoder, Preprocess
 from synth.data import data_file
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml
@@ -258,9 +260,7 @@ class Config(Section):
         Raises:
             ConfigError: no such file, not YAML, or a key or value that does not fit; names the key.
         """
-        file = Path(path)
-        if not file.is_file() and not file.is_absolute() and str(file).startswith("configs/"):
-            file = data_file(str(file))
+        file = shipped(Path(path))
         try:
             text = file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
@@ -289,6 +289,14 @@ class Config(Section):
         """The configuration in full, as YAML."""
         text: str = yaml.safe_dump(self.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)
         return text
+
+
+def shipped(path: Path) -> Path:
+    """A file of the user's; where there is none and the path begins with configs/, the package's own one."""
+    if not path.is_file() and path.parts[:1] == ("configs",):
+        with suppress(ScriptoriumError):
+            return data_file(path.as_posix())
+    return path
 
 
 def _override(values: dict[str, Any], key: str, value: Any) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from augment.errors import ScriptoriumError
 from augment.training import TrainingAugment
 from ocr.codec import Codec
-from ocr.config import Config
+from ocr.config import Config, shipped
 from ocr.data.index import BROKEN, UNKNOWN, Index, Limits
 from ocr.data.loader import Loader
 from ocr.data.prepare import Batch, Preparer
@@ -59,7 +59,7 @@ class Recognition(Task):
 
         self.config, self._group = config, group
         settings = config.Global
-        self.charset = Charset.from_file(settings.character_dict_path, space=settings.use_space_char)
+        self.charset = Charset.from_file(shipped(settings.character_dict_path), space=settings.use_space_char)
         self.codec = Codec(self.charset)
         paddle.seed(settings.seed)
         # The optimiser's state is stored by the parameters' unique names: they must not depend on what was made before.
