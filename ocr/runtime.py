@@ -111,11 +111,16 @@ def start(threads: int = 0, mend: bool = True) -> Runtime:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Cores for this process: those it may use, shared among the processes that train together on this machine."""
     try:
-        return len(os.sched_getaffinity(0))
+        count = len(os.sched_getaffinity(0))
     except AttributeError:
-        return os.cpu_count() or 1
+        count = os.cpu_count() or 1
+    # The launcher of several processes tells each where it is and where all are.
+    host = os.environ.get("PADDLE_CURRENT_ENDPOINT", "").rpartition(":")[0]
+    ends = os.environ.get("PADDLE_TRAINER_ENDPOINTS", "").split(",")
+    here = sum(end.rpartition(":")[0] == host for end in ends)
+    return max(1, count // max(1, here))
 
 
 def _keep_memory() -> None:

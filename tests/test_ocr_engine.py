@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,13 +119,20 @@ def test_the_environment_is_set_before_paddle_is_there(monkeypatch: pytest.Monke
     monkeypatch.delenv("MKL_DEBUG_CPU_TYPE", raising=False)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "9")
-    monkeypatch.delitem(runtime.sys.modules, "paddle", raising=False)
+    monkeypatch.delitem(sys.modules, "paddle", raising=False)
     assert runtime.start(0, mend=False).threads == 1
     started = runtime.start(2)
     assert "AVX2" in started.mend
-    assert runtime.os.environ["MKL_DEBUG_CPU_TYPE"] == "5"
-    assert runtime.os.environ["OMP_NUM_THREADS"] == "2"
+    assert os.environ["MKL_DEBUG_CPU_TYPE"] == "5"
+    assert os.environ["OMP_NUM_THREADS"] == "2"
     monkeypatch.delenv("MKL_DEBUG_CPU_TYPE")
+
+
+def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = runtime.cores()
+    monkeypatch.setenv("PADDLE_TRAINER_ENDPOINTS", "10.0.0.1:6170,10.0.0.1:6171,10.0.0.2:6170")
+    monkeypatch.setenv("PADDLE_CURRENT_ENDPOINT", "10.0.0.1:6171")
+    assert runtime.cores() == max(1, alone // 2)
 
 
 # -- learning rate ---------------------------------------------------------------------------------------------------

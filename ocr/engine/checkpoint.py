@@ -54,6 +54,11 @@ class Checkpoint:
     state: dict[str, Any] = field(default_factory=dict)
 
 
+def folder_name(step: int) -> str:
+    """What the checkpoint of a step is called."""
+    return f"step-{step:08d}"
+
+
 def save(run: Path, checkpoint: Checkpoint, extra: Mapping[str, str] | None = None) -> Path:
     """Write a checkpoint into a run directory; `state["step"]` names it.
 
@@ -65,7 +70,7 @@ def save(run: Path, checkpoint: Checkpoint, extra: Mapping[str, str] | None = No
     Raises:
         ScriptoriumError: it could not be written; what was there before is as it was.
     """
-    target = run / f"step-{checkpoint.state['step']:08d}"
+    target = run / folder_name(checkpoint.state["step"])
     aside = run / f".{target.name}.{os.getpid()}"
     try:
         run.mkdir(parents=True, exist_ok=True)

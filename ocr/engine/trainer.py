@@ -28,7 +28,7 @@ from ocr.engine.checkpoint import Checkpoint
 from ocr.engine.distributed import Group
 from ocr.engine.log import PLOT_FILE, RunLog
 from ocr.engine.optimiser import build_optimiser, freeze, freeze_statistics, learning_rate
-from ocr.tasks.base import Evaluation, Task
+from ocr.tasks.base import Task
 
 CONFIG_FILE = "config.yml"
 
@@ -90,7 +90,7 @@ class Trainer:
         self._optimiser = build_optimiser(config.Optimizer, task.model)
         self._rate = learning_rate(config.Optimizer.lr, self.steps, every_epoch)
         self._ema: dict[str, Any] = {}
-        if config.Optimizer.ema_decay:
+        if config.Optimizer.ema_decay and group.first:
             self._ema = {name: value.clone() for name, value in task.model.state_dict().items()}
         self.step = 0
         self._best: dict[str, Any] = {}
@@ -125,35 +125,48 @@ class Trainer:
         self._best = dict(found.state["best"])
         self._last = folder
 
-    def save(self) -> Path:
-        """Write a checkpoint of the present step; only the first process of a group does, the others wait."""
-        if self.group.first:
-            state = {"step": self.step, "steps_per_epoch": self.steps_per_epoch, "best": self._best}
-            found = Checkpoint(
-                self.task.spec,
-                arrays(self.task.model.state_dict()),
-                arrays(self._ema),
-                arrays(self._optimiser.state_dict()),
-                state,
-            )
-            self._last = store.save(self.run, found, {CONFIG_FILE: self.config.to_yaml()})
-            if self._best.get("step") == self.step:
-                store.mark_best(self.run, self._last, self._best)
-            store.prune(self.run, self.config.Global.keep_checkpoints)
-        self.group.wait()
-        return self._last or self.run
+    def save(self) -> Path | None:
+        """Write a checkpoint of the present step; of a group only the first process does.
+
+        Returns:
+            Where it is; None in the other processes.
+        """
+        if not self.group.first:
+            return None
+        state = {"step": self.step, "steps_per_epoch": self.steps_per_epoch, "best": self._best}
+        found = Checkpoint(
+            self.task.spec,
+            arrays(self.task.model.state_dict()),
+            arrays(self._ema),
+            arrays(self._optimiser.state_dict()),
+            state,
+        )
+        self._last = store.save(self.run, found, {CONFIG_FILE: self.config.to_yaml()})
+        if self._best.get("step") == self.step:
+            store.mark_best(self.run, self._last, self._best)
+        store.prune(self.run, self.config.Global.keep_checkpoints)
+        return self._last
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def train(self) -> Outcome:
         """Take all steps that are left.
 
-        SIGTERM and Ctrl-C end it after the step under way, with a checkpoint.
+        SIGTERM and Ctrl-C end it after the step under way, with a checkpoint. Of several processes one that gets the
+        signal ends all.
 
         Raises:
             NotFinite: the loss became infinite or NaN; the batch is kept in the run directory.
+            LostProcess: another process of the group failed.
             ScriptoriumError: a checkpoint could not be written, or the data failed.
         """
+        try:
+            return self._train()
+        except BaseException:
+            self.group.close()
+            raise
+
+    def _train(self) -> Outcome:
         first = self.group.first
         record = RunLog(self.run, self.step) if first else None
         with _stoppable() as stop, self.task.batches(self.step * self.config.Optimizer.accumulate) as batches:
@@ -174,9 +187,15 @@ class Trainer:
         samples = since = 0
         waited = 0.0
         losses: list[float] = []
+        ended = ""
         self._train_mode()
-        while self.step < self.steps and not stop:
-            loss, count = self._take_step(batches)
+        while self.step < self.steps and not ended:
+            loss, count = self._gradients(batches)
+            if settings.max_minutes and time.monotonic() - began > settings.max_minutes * 60:
+                stop.append("max_minutes")
+            # What all agree on; a signal that comes after this counts in the next step.
+            ended = self.group.meet(stop[0] if stop else "")
+            self._update()
             samples += count
             since += count
             losses.append(loss)
@@ -207,14 +226,11 @@ class Trainer:
                 printed, waited, since = time.monotonic(), source.waited, 0
             elif self._due(saved):
                 saved = self._saved(saved)
-            if settings.max_minutes and time.monotonic() - began > settings.max_minutes * 60:
-                stop.append("max_minutes")
-            self.group.share(stop)
-        if self._last is None or stop:
+        if self._last != self.run / store.folder_name(self.step):
             self.save()
         if record is not None:
             record.plot()
-        reason = stop[0] if stop and self.step < self.steps else ""
+        reason = ended if self.step < self.steps else ""
         return Outcome(
             self.step,
             self.steps,
@@ -226,8 +242,8 @@ class Trainer:
             source.waited,
         )
 
-    def _take_step(self, batches: Iterator[Any]) -> tuple[float, int]:
-        """One step of the optimiser; returns the loss, averaged over its batches, and the samples."""
+    def _gradients(self, batches: Iterator[Any]) -> tuple[float, int]:
+        """The gradients of one step; returns the loss, averaged over its batches, and the samples."""
         import paddle
 
         accumulate = self.config.Optimizer.accumulate
@@ -235,7 +251,8 @@ class Trainer:
         for part in range(accumulate):
             batch = next(batches)
             # Dropout draws from Paddle's global generator: setting it anew each time leaves nothing to be saved.
-            paddle.seed((self.config.Global.seed * 1_000_003 + self.step * accumulate + part) % 2**31)
+            number = (self.step * accumulate + part) * self.group.size + self.group.rank
+            paddle.seed((self.config.Global.seed * 1_000_003 + number) % 2**31)
             with paddle.amp.auto_cast(enable=self.config.Global.use_amp):
                 loss, count = self.task.loss(batch)
             value = float(loss)
@@ -244,6 +261,12 @@ class Trainer:
             (loss / accumulate).backward()
             total += value / accumulate
             samples += count
+        return total, samples
+
+    def _update(self) -> None:
+        """One step of the optimiser with the gradients of all processes."""
+        import paddle
+
         self.group.average_gradients(self.task.model)
         self._optimiser.set_lr(self._rate(self.step))
         # The optimiser names its arrays in the first step it takes, and finds stored ones by these names.
@@ -252,7 +275,6 @@ class Trainer:
         self._optimiser.clear_grad()
         if self._ema:
             self._move_average()
-        return total, samples
 
     def _move_average(self) -> None:
         import paddle
@@ -270,12 +292,12 @@ class Trainer:
             freeze_statistics(self.task.model)
 
     def _evaluate(self, record: RunLog | None) -> None:
-        found: Evaluation | None = None
-        if self.group.first:
-            with self._averaged():
-                found = self.task.evaluate()
-            self._train_mode()
-        if found is not None and record is not None:
+        if record is None:
+            return
+        with self._averaged():
+            found = self.task.evaluate()
+        self._train_mode()
+        if found is not None:
             record.add("eval", self.step, found.figures)
             record.plot()
             shown = ", ".join(f"{name} {value:.4f}" for name, value in found.figures.items())
@@ -284,7 +306,6 @@ class Trainer:
             if better:
                 self._best = {"step": self.step, "main": found.main, **found.figures}
             self._log(f"step {self.step}: {shown}{' (best)' if better else ''}")
-        self.group.wait()
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -303,7 +324,7 @@ class Trainer:
     def _due(self, saved: float) -> bool:
         settings = self.config.Global
         every = settings.save_epoch_step * self.steps_per_epoch
-        late = time.monotonic() - saved > settings.save_minutes * 60 if self.group.size == 1 else False
+        late = time.monotonic() - saved > settings.save_minutes * 60
         return late or bool(every and self.step % every == 0)
 
     def _saved(self, saved: float) -> float:
@@ -311,7 +332,8 @@ class Trainer:
         return time.monotonic()
 
     def _not_finite(self, value: float, batch: Any) -> None:
-        folder = self.run / f"not-finite-{self.step + 1:08d}"
+        process = f"-process-{self.group.rank}" if self.group.size > 1 else ""
+        folder = self.run / f"not-finite-{self.step + 1:08d}{process}"
         self.task.keep(batch, folder)
         where = f"; go on from {self._last} with a smaller rate" if self._last else "; try a smaller rate"
         raise NotFinite(f"step {self.step + 1}: the loss is {value}; the batch is kept in {folder}{where}")
@@ -348,15 +370,18 @@ def set_weights(model: Any, weights: dict[str, Any], where: str) -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[list[str]]:
-    """SIGTERM and SIGINT put their name into the list that this yields; a second one interrupts at once."""
+    """SIGTERM and SIGINT put their name into the list that this yields; Ctrl-C after that interrupts at once.
+
+    A second SIGTERM does not: the launcher of several processes sends it after a second.
+    """
     stop: list[str] = []
 
     def note(number: int, frame: object) -> None:
-        if stop:
+        if stop and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.append(signal.Signals(number).name)
         if sys.stderr.isatty():
-            os.write(2, b"\nstopping after this step; once more to stop at once\n")
+            os.write(2, b"\nstopping after this step; Ctrl-C to stop at once\n")
 
     previous = {}
     try:
