@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +26,7 @@ STEM = "inference"
 NETWORKS = (f"{STEM}.json", f"{STEM}.pdmodel")
 PARAMETERS = f"{STEM}.pdiparams"
 ONNX = f"{STEM}.onnx"
+_NOISE = b"ReduceMeanCheckIfOneDNNSupport"
 
 
 class Backend(Protocol):
@@ -108,7 +112,8 @@ class PaddleBackend:
             config.enable_new_ir(True)
             config.enable_new_executor(True)
         try:
-            self._predictor = inference.create_predictor(config)
+            with _clean_output():
+                self._predictor = inference.create_predictor(config)
         except (RuntimeError, ValueError, OSError) as error:
             raise ScriptoriumError(
                 f"{network}: Paddle cannot read it ({_first_line(error)}); export the model again"
@@ -217,6 +222,27 @@ def _start_paddle(threads: int) -> int:
         return started.threads
     told = os.environ.get("OMP_NUM_THREADS", "")
     return threads or (int(told) if told.isdigit() else 1)
+
+
+@contextmanager
+def _clean_output() -> Iterator[None]:
+    """Keep a debugging line of Paddle 3.3 off standard output, where results go, and let everything else through."""
+    try:
+        output = os.dup(1)
+    except OSError:  # a process without standard output
+        yield
+        return
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(output, 1)
+            os.close(output)
+            caught.seek(0)
+            for line in caught:
+                if line.strip() != _NOISE:
+                    os.write(1, line)
 
 
 def _first_line(error: Exception) -> str:
