@@ -114,12 +114,14 @@ class PaddleBackend:
         try:
             with _clean_output():
                 self._predictor = inference.create_predictor(config)
+                self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
+                self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
+                size = self.spec.preprocess
+                self.run(np.zeros((1, size.height, size.width_step, size.channels), np.uint8))
         except (RuntimeError, ValueError, OSError) as error:
             raise ScriptoriumError(
                 f"{network}: Paddle cannot read it ({_first_line(error)}); export the model again"
             ) from error
-        self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
-        self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Backend`."""
@@ -226,7 +228,7 @@ def _start_paddle(threads: int) -> int:
 
 @contextmanager
 def _clean_output() -> Iterator[None]:
-    """Keep a debugging line of Paddle 3.3 off standard output, where results go, and let everything else through."""
+    """Keep a debugging line of Paddle 3.3's first run off standard output, where results go; let all else through."""
     try:
         output = os.dup(1)
     except OSError:  # a process without standard output
