@@ -9,37 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from augment.errors import ScriptoriumError
+from synth.terminal import Commands, Several, complain
 
 if TYPE_CHECKING:
     from ocr.config import Config
 
 _FILE = click.Path(path_type=Path)
-_HELP_WANTED: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
-
-
-def _complain(text: str) -> None:
-    click.echo(text.encode(errors="backslashreplace").decode(), err=True)
-
-
-class _Commands(click.Group):
-    """Prints what the user can mend on one line, and exits with 2; with 130 after Ctrl-C."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ScriptoriumError as error:
-            _complain(f"ocr: {error}")
-            sys.exit(2)
-        except KeyboardInterrupt:
-            _complain("ocr: interrupted")
-            sys.exit(130)
-        except _HELP_WANTED:
-            raise
-        except click.UsageError as error:
-            command = (error.ctx or ctx).command_path
-            _complain(f"{command}: {error.format_message().rstrip('.')}; see {command} --help")
-            sys.exit(2)
 
 
 def _config_options(command: Any) -> Any:
@@ -50,8 +25,8 @@ def _config_options(command: Any) -> Any:
                 "-o",
                 "--override",
                 multiple=True,
-                metavar="KEY=VALUE",
-                help="A key of the configuration, such as Global.epoch_num=5; may be given several times.",
+                metavar="KEY=VALUE…",
+                help="Keys of the configuration, one or several, such as Global.epoch_num=5.",
             ),
         )
     ):
@@ -65,13 +40,13 @@ def _load(config: Path, override: Sequence[str]) -> Config:
     return Config.load(config, override)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("ocr", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="scriptorium", prog_name="ocr")
 def main() -> None:
     """Train text recognisers on real and synthetic images, and read pictures with them."""
 
 
-@main.command()
+@main.command(cls=Several)
 @_config_options
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the run directory, if there is one.")
 def train(config: Path, override: tuple[str, ...], resume: bool) -> None:
@@ -88,7 +63,7 @@ def train(config: Path, override: tuple[str, ...], resume: bool) -> None:
         sys.exit(130 if outcome.stopped == "SIGINT" else 143)
 
 
-@main.command("eval")
+@main.command("eval", cls=Several)
 @_config_options
 @click.option(
     "--model", type=_FILE, metavar="DIR", help="Run directory, checkpoint or exported model (default: the run's)."
@@ -132,7 +107,7 @@ def predict(images: tuple[str, ...], model: Path, format_: str, draw: Path | Non
     """
     from ocr.infer.predict import predict as run
 
-    failed = run(images, model, format_, draw, threads, click.echo, _complain)
+    failed = run(images, model, format_, draw, threads, click.echo, complain)
     if failed:
         sys.exit(1)
 

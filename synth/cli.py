@@ -3,98 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from augment.errors import ScriptoriumError
+from synth.terminal import Commands, Several
 
 if TYPE_CHECKING:
     from synth.recipe import Recipe
 
-_SEVERAL = ("--corpus", "--fonts", "--backgrounds", "--override", "-o")
 _FILE = click.Path(path_type=Path)
-# Raised by click since 8.2 for a group without a command; it shows the help.
-_HELP_WANTED: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
-
-
-@contextmanager
-def _terminable() -> Iterator[list[int]]:
-    """SIGTERM is a `KeyboardInterrupt` like Ctrl-C; yields a list that then holds the exit status for it."""
-    status: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        # `timeout` sends it twice; the second one must not disturb the tidying up.
-        if not status:
-            status.append(128 + number)
-            raise KeyboardInterrupt
-
-    # Only the main thread may set handlers; where the signal is ignored or handled, that stays so.
-    mine = threading.current_thread() is threading.main_thread() and (
-        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if mine:
-        signal.signal(signal.SIGTERM, stop)
-    try:
-        yield status
-    finally:
-        if mine:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _complain(text: str) -> None:
-    # Names of files need not be UTF-8.
-    click.echo(text.encode(errors="backslashreplace").decode(), err=True)
-
-
-class _Commands(click.Group):
-    """Prints what the user can mend on one line, and exits with 2; with 130 or 143 after Ctrl-C or SIGTERM."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with _terminable() as status:
-            return self._invoke(ctx, status)
-
-    def _invoke(self, ctx: click.Context, status: list[int]) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ScriptoriumError as error:
-            _complain(f"synth: {error}")
-            sys.exit((status or [130])[0] if type(error).__name__ == "Interrupted" else 2)
-        except KeyboardInterrupt:
-            _complain("synth: interrupted")
-            sys.exit((status or [130])[0])
-        except _HELP_WANTED:
-            raise
-        except click.UsageError as error:
-            command = (error.ctx or ctx).command_path
-            _complain(f"{command}: {error.format_message().rstrip('.')}; see {command} --help")
-            sys.exit(2)
-
-
-class _Several(click.Command):
-    """Options that take several values after one name: `--corpus a.txt b.txt`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        spread: list[str] = []
-        name = ""
-        taken = 0
-        for arg in args:
-            if arg.startswith("-") and arg != "-":
-                option, sign, _ = arg.partition("=")
-                name, taken = (option if option in _SEVERAL else ""), int(bool(sign))
-                spread.append(arg)
-                continue
-            if name and taken and not (name in ("-o", "--override") and "=" not in arg):
-                spread.append(name)
-            taken += 1
-            spread.append(arg)
-        return super().parse_args(ctx, spread)
 
 
 def _recipe_options(command: Any) -> Any:
@@ -166,13 +87,13 @@ def _load(
     return loaded
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("synth", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="scriptorium", prog_name="synth")
 def main() -> None:
     """Labelled text images from a corpus, in any script."""
 
 
-@main.command(cls=_Several)
+@main.command(cls=Several)
 @_recipe_options
 @click.option("--output", type=_FILE, required=True, metavar="DIR", help="A new folder.")
 @click.option("--count", type=int, default=10_000, show_default=True, metavar="N", help="Images.")
@@ -216,7 +137,7 @@ def generate(output: Path, count: int, workers: int | None, resume: bool, format
     click.echo(closing(summary, pipeline), nl=False)
 
 
-@main.command(cls=_Several)
+@main.command(cls=Several)
 @_recipe_options
 @click.option(
     "--output",
