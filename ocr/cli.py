@@ -85,6 +85,7 @@ def export(model: Path, output: Path, format_: str) -> None:
     from ocr import runtime
 
     runtime.start()
+    runtime.import_paddle()
     from ocr.infer.export import export_onnx, export_paddle
 
     made = (export_onnx if format_ == "onnx" else export_paddle)(model, output)

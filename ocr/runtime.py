@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +110,18 @@ def start(threads: int = 0, mend: bool = True) -> Runtime:
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     _keep_memory()
     return Runtime(processor, threads, said)
+
+
+def import_paddle() -> None:
+    """Import Paddle after `start`, and give SIGTERM back to its handler in Python: Paddle takes it away.
+
+    Otherwise the signal ends a command with a trace of Paddle's, and nothing is tidied up.
+    """
+    import paddle  # noqa: F401
+
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def cores() -> int:

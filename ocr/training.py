@@ -113,6 +113,7 @@ def evaluate_model(config: Config, model: Path | None, report: Path | None, log:
 
 
 def _choose_device(gpu: bool) -> None:
+    runtime.import_paddle()
     import paddle
 
     if gpu and not paddle.is_compiled_with_cuda():

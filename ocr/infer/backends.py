@@ -218,7 +218,7 @@ def _start_paddle(threads: int) -> int:
     if "paddle" not in sys.modules:
         try:
             started = runtime.start(threads)
-            import paddle  # noqa: F401
+            runtime.import_paddle()
         except ImportError:
             raise ScriptoriumError("this model needs Paddle; install it with: pip install scriptorium[cpu]") from None
         return started.threads
