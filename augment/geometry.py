@@ -36,8 +36,12 @@ class Step(Protocol):
         ...
 
 
-def _project(matrix: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+Coefficients: TypeAlias = tuple[float, float, float, float, float, float, float, float, float]
+"""A 3 × 3 matrix row by row; with matrices this small, plain numbers cost less than arrays."""
+
+
+def _project(matrix: Coefficients, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    a, b, c, d, e, f, g, h, i = matrix
     if g == 0.0 and h == 0.0:
         if i != 1.0:
             a, b, c, d, e, f = a / i, b / i, c / i, d / i, e / i, f / i
@@ -46,39 +50,76 @@ def _project(matrix: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return (a * x + b * y + c) * w, (d * x + e * y + f) * w
 
 
+def _product(after: Coefficients, before: Coefficients) -> Coefficients:
+    a, b, c, d, e, f, g, h, i = after
+    j, k, l_, m, n, o, p, q, r = before
+    return (
+        a * j + b * m + c * p, a * k + b * n + c * q, a * l_ + b * o + c * r,
+        d * j + e * m + f * p, d * k + e * n + f * q, d * l_ + e * o + f * r,
+        g * j + h * m + i * p, g * k + h * n + i * q, g * l_ + h * o + i * r,
+    )  # fmt: skip
+
+
 class Projective:
     """A 3 × 3 homogeneous matrix acting on (x, y, 1).
+
+    Args:
+        matrix: 3 × 3, or its nine numbers row by row as a tuple.
 
     Raises:
         ValueError: the matrix is not 3 × 3 or cannot be inverted.
     """
 
-    __slots__ = ("_inverse", "matrix")
+    __slots__ = ("_back", "coefficients")
 
-    def __init__(self, matrix: ArrayLike) -> None:
-        self.matrix: Floats = np.array(matrix, np.float64)
-        if self.matrix.shape != (3, 3):
-            raise ValueError(f"a projective matrix is 3 × 3, not {self.matrix.shape}")
-        self.matrix.flags.writeable = False
-        (a, b, c), (d, e, f), (g, h, i) = self.matrix.tolist()
+    def __init__(self, matrix: ArrayLike | Coefficients) -> None:
+        if isinstance(matrix, tuple) and len(matrix) == 9:
+            self.coefficients: Coefficients = matrix
+        else:
+            array = np.asarray(matrix, np.float64)
+            if array.shape != (3, 3):
+                raise ValueError(f"a projective matrix is 3 × 3, not {array.shape}")
+            self.coefficients = tuple(array.ravel().tolist())
+        a, b, c, d, e, f, g, h, i = self.coefficients
         # The adjugate is the inverse up to scale, and costs a tenth of numpy.linalg.inv.
         p, q, r = e * i - f * h, f * g - d * i, d * h - e * g
         determinant = a * p + b * q + c * r
         if not abs(determinant) > 1e-12:
             raise ValueError("a projective step that cannot be inverted: its points lie on one line")
-        self._inverse: tuple[float, ...] = (
+        self._back: Coefficients = (
             p, c * h - b * i, b * f - c * e,
             q, a * i - c * g, c * d - a * f,
             r, b * g - a * h, a * e - b * d,
         )  # fmt: skip
 
+    @property
+    def matrix(self) -> Floats:
+        """The 3 × 3 matrix, read-only."""
+        matrix = np.array(self.coefficients).reshape(3, 3)
+        matrix.flags.writeable = False
+        return matrix
+
     def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Map source coordinates to target coordinates."""
-        return _project(self.matrix, x, y)
+        return _project(self.coefficients, x, y)
 
     def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Map target coordinates back to source coordinates."""
-        return _project(np.array(self._inverse).reshape(3, 3), x, y)
+        return _project(self._back, x, y)
+
+    def inverted(self) -> Projective:
+        """The step that undoes this one."""
+        return Projective(self._back)
+
+
+class _Inverted:
+    """Another step the other way round."""
+
+    __slots__ = ("forward", "inverse")
+
+    def __init__(self, step: Step) -> None:
+        self.forward = step.inverse
+        self.inverse = step.forward
 
 
 class Sine:
@@ -317,17 +358,12 @@ class Warp:
 
     def __init__(self, *steps: Step) -> None:
         merged: list[Step] = []
-        product: Floats | None = None  # of the projective steps since the last other one, when there are several
         for step in steps:
-            if merged and isinstance(step, Projective) and isinstance(merged[-1], Projective):
-                product = step.matrix @ (merged[-1].matrix if product is None else product)
-                continue
-            if product is not None:
-                merged[-1] = Projective(product)
-                product = None
-            merged.append(step)
-        if product is not None:
-            merged[-1] = Projective(product)
+            last = merged[-1] if merged else None
+            if isinstance(step, Projective) and isinstance(last, Projective):
+                merged[-1] = Projective(_product(step.coefficients, last.coefficients))
+            else:
+                merged.append(step)
         object.__setattr__(self, "steps", tuple(merged))
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -339,6 +375,12 @@ class Warp:
     def then(self, after: Warp | Step) -> Warp:
         """The warp that does this one first and `after` next."""
         return Warp(*self.steps, *(after.steps if isinstance(after, Warp) else (after,)))
+
+    def inverted(self) -> Warp:
+        """The warp that undoes this one."""
+        return Warp(
+            *(step.inverted() if isinstance(step, Projective) else _Inverted(step) for step in reversed(self.steps))
+        )
 
     def forward(self, points: ArrayLike) -> NDArray[np.float32]:
         """Where points of the source come to lie: (..., 2) in, `float32` (..., 2) out."""
@@ -363,12 +405,18 @@ class Warp:
         return moved
 
     @property
+    def coefficients(self) -> Coefficients | None:
+        """The matrix, row by row, of a purely projective warp (the identity included), else None."""
+        if not self.steps:
+            return (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+        first = self.steps[0]
+        return first.coefficients if len(self.steps) == 1 and isinstance(first, Projective) else None
+
+    @property
     def matrix(self) -> Floats | None:
         """The 3 × 3 matrix of a purely projective warp (the identity included), else None."""
-        if not self.steps:
-            return np.eye(3)
-        first = self.steps[0]
-        return first.matrix if len(self.steps) == 1 and isinstance(first, Projective) else None
+        coefficients = self.coefficients
+        return None if coefficients is None else Projective(coefficients).matrix
 
     def apply(
         self,
@@ -396,9 +444,9 @@ class Warp:
         width, height = size or (image.shape[1], image.shape[0])
         mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
         value = (0.0,) if border is None else (border,) * 4 if isinstance(border, (int, float)) else tuple(border)
-        matrix = self.matrix
-        if matrix is not None:
-            (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+        coefficients = self.coefficients
+        if coefficients is not None:
+            a, b, c, d, e, f, g, h, i = coefficients
             # From pixel centres at integer + 0.5 to OpenCV's: shift by 0.5, map, shift back.
             c, f, i = c + 0.5 * (a + b), f + 0.5 * (d + e), i + 0.5 * (g + h)
             if g == 0.0 and h == 0.0:
@@ -441,7 +489,7 @@ def _nodes(width: int, height: int) -> tuple[Floats, Floats]:
 
 def translation(dx: float, dy: float) -> Warp:
     """Move by (dx, dy) pixels."""
-    return Warp(Projective(((1.0, 0.0, dx), (0.0, 1.0, dy), (0.0, 0.0, 1.0))))
+    return Warp(Projective((1.0, 0.0, dx, 0.0, 1.0, dy, 0.0, 0.0, 1.0)))
 
 
 def scaling(sx: float, sy: float | None = None, centre: tuple[float, float] = (0.0, 0.0)) -> Warp:
@@ -452,14 +500,14 @@ def scaling(sx: float, sy: float | None = None, centre: tuple[float, float] = (0
     """
     sy = sx if sy is None else sy
     x, y = centre
-    return Warp(Projective(((sx, 0.0, x - sx * x), (0.0, sy, y - sy * y), (0.0, 0.0, 1.0))))
+    return Warp(Projective((sx, 0.0, x - sx * x, 0.0, sy, y - sy * y, 0.0, 0.0, 1.0)))
 
 
 def rotation(angle: float, centre: tuple[float, float] = (0.0, 0.0)) -> Warp:
     """Turn by `angle` radians about `centre`, clockwise on the screen for positive angles."""
     x, y = centre
     c, s = math.cos(angle), math.sin(angle)
-    return Warp(Projective(((c, -s, x - c * x + s * y), (s, c, y - s * x - c * y), (0.0, 0.0, 1.0))))
+    return Warp(Projective((c, -s, x - c * x + s * y, s, c, y - s * x - c * y, 0.0, 0.0, 1.0)))
 
 
 def shear(kx: float, ky: float = 0.0, centre: tuple[float, float] = (0.0, 0.0)) -> Warp:
@@ -469,7 +517,7 @@ def shear(kx: float, ky: float = 0.0, centre: tuple[float, float] = (0.0, 0.0)) 
         ValueError: kx * ky is 1, which would flatten everything onto a line.
     """
     x, y = centre
-    return Warp(Projective(((1.0, kx, -kx * y), (ky, 1.0, -ky * x), (0.0, 0.0, 1.0))))
+    return Warp(Projective((1.0, kx, -kx * y, ky, 1.0, -ky * x, 0.0, 0.0, 1.0)))
 
 
 def quad(source: ArrayLike, target: ArrayLike) -> Warp:

@@ -184,6 +184,14 @@ class Degrade:
                 image = apply(image, rng)
         return image
 
+    def chosen(self, rng: np.random.Generator) -> list[int]:
+        """The numbers of the operations that one image gets, for those who apply them one by one to many images."""
+        return [
+            k
+            for k, (share, (p, _)) in enumerate(zip(rng.random(len(self.ops)).tolist(), self._steps, strict=True))
+            if share < p
+        ]
+
 
 def draw(pair: tuple[float, float], rng: np.random.Generator) -> float:
     """One uniform draw from a range."""

@@ -20,14 +20,14 @@ import synth
 from augment.errors import ScriptoriumError
 from synth.compose import Refused
 from synth.compose.background import Backgrounds
-from synth.compose.composer import KEPT_INK, Composed, Composer, Neighbours
-from synth.compose.legibility import unit_contrast
+from synth.compose.composer import KEPT_INK, Composed, Composer, Draft, Neighbours
+from synth.compose.legibility import unit_contrasts
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
 from synth.fonts.index import FontIndex, scan
 from synth.recipe import Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
-from synth.render.shape import Undrawable, shape_line
+from synth.render.shape import Run, Undrawable, shape_line
 from synth.sample import Sample
 from synth.shards.record import NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
@@ -36,6 +36,7 @@ from synth.text.source import Drawn, TextSource
 _BAD_SHAPE = "missing glyph or dotted circle"
 _BLANK = "no ink where ink is due"
 _UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
+_TEXT, _BESIDE, _PLACE, _LAYERS, _GROUND, _PAINT, _DEGRADE, _ENCODE, _OPS = *range(8), 16  # random streams
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
@@ -65,6 +66,15 @@ class Streams:
 
 
 @dataclass(slots=True)
+class _Beside:
+    """A neighbouring text, shaped, and where it is seen."""
+
+    runs: list[Run]
+    units: list[str]
+    sides: list[str]
+
+
+@dataclass(slots=True)
 class _Work:
     """One sample on its way through the stages; what a stage has not yet set is unset."""
 
@@ -78,8 +88,10 @@ class _Work:
     spacing: float = field(init=False)
     jitter: list[tuple[float, float]] | None = field(init=False)
     ppem: int = field(init=False)
+    runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
-    neighbours: Neighbours | None = field(init=False)
+    beside: _Beside | None = field(init=False)
+    draft: Draft = field(init=False)
     composed: Composed = field(init=False)
     image: NDArray[Any] = field(init=False)
     first: int = field(init=False)
@@ -174,7 +186,7 @@ class Pipeline:
         records: list[Record] = []
         for first in range(start, stop, _BATCH):
             indexes = range(first, min(first + _BATCH, stop))
-            records += [self._record(i, sample) for i, sample in zip(indexes, self._samples(indexes), strict=True)]
+            records += [self._record(i, sample) for i, sample in zip(indexes, self.samples(indexes), strict=True)]
         return records
 
     def record(self, index: int) -> Record:
@@ -203,14 +215,54 @@ class Pipeline:
             ScriptoriumError: no text of the corpus can be drawn with the recipe's fonts; or every attempt was refused.
             IndexError: the index is negative.
         """
-        if index < 0:
+        return self.samples([index])[0]
+
+    def samples(self, indexes: Sequence[int]) -> list[Sample]:
+        """The samples of some indexes: those that `sample` gives, in less time. Raises as `sample`.
+
+        All of them go through one stage before the next: the processor's caches then hold that stage's code, which
+        makes encoding, for one, more than twice as fast as going through all stages sample by sample. Each stage of
+        each attempt has a random stream of its own, so that the company makes no difference.
+        """
+        if any(index < 0 for index in indexes):
             raise IndexError("samples are counted from 0")
-        return self._samples([index])[0]
+        stages = (
+            *(self._write, self._shape, self._look_beside, self._draw),
+            *(self._place, self._gather, self._lay_ground, self._draw_layers, self._paint, self._compose),
+        )
+        done: dict[int, Sample] = {}
+        works = [_Work(index) for index in indexes]
+        while works:
+            refused: list[_Work] = []
+            for stage in stages:
+                passed: list[_Work] = []
+                for work in works:
+                    try:
+                        stage(work)
+                    except Refused as refusal:
+                        self._refuse(work, refusal)
+                        refused.append(work)
+                    else:
+                        passed.append(work)
+                works = passed
+            self._degrade(works)
+            for work in works:
+                self._encode(work)
+            for work in works:
+                work.grey = cv2.imdecode(np.frombuffer(work.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+            for work, reason in zip(works, self._judged(works), strict=True):
+                if reason:
+                    self._refuse(work, Refused(reason))
+                    refused.append(work)
+                else:
+                    done[work.index] = self._finish(work)
+            works = refused
+        return [done[index] for index in indexes]
 
     def first_text(self, index: int) -> Drawn:
         """The text that sample `index` tries first: a guess at its length that costs no drawing."""
         try:
-            return self.source.draw(self._streams.at(index, 0, 0))
+            return self.source.draw(self._streams.at(index, 0, _TEXT))
         finally:
             self.source.refusals.clear()
 
@@ -239,34 +291,6 @@ class Pipeline:
 
     # -- the stages ---------------------------------------------------------------------------------------------
 
-    def _samples(self, indexes: Sequence[int]) -> list[Sample]:
-        """The samples of some indexes, stage by stage.
-
-        All of them go through one stage before the next: the processor's caches then hold that stage's code, which
-        makes encoding, for one, more than twice as fast as going through all stages sample by sample. Each stage of
-        each attempt has a random stream of its own, so that the company makes no difference.
-        """
-        stages = (self._write, self._draw, self._compose, self._degrade, self._encode, self._decode, self._judge)
-        done: dict[int, Sample] = {}
-        works = [_Work(index) for index in indexes]
-        while works:
-            refused: list[_Work] = []
-            for stage in stages:
-                passed: list[_Work] = []
-                for work in works:
-                    try:
-                        stage(work)
-                    except Refused as refusal:
-                        self._refuse(work, refusal)
-                        refused.append(work)
-                    else:
-                        passed.append(work)
-                works = passed
-            for work in works:
-                done[work.index] = self._finish(work)
-            works = refused
-        return [done[index] for index in indexes]
-
     def _refuse(self, work: _Work, refusal: Refused) -> None:
         """Count a refusal and prepare the next attempt. Raises ScriptoriumError when there have been too many."""
         work.refusals.append((refusal.reason, refusal.detail))
@@ -285,7 +309,7 @@ class Pipeline:
 
     def _write(self, work: _Work) -> None:
         """Text, faces, spacing, jitter and size."""
-        rng = self._streams.at(work.index, work.attempt, 0)
+        rng = self._streams.at(work.index, work.attempt, _TEXT)
         layout = self.recipe.layout
         try:
             work.drawn = self.source.draw(rng, work.files_only)
@@ -311,32 +335,78 @@ class Pipeline:
         step = int(rng.random() * 4) / 3 if high > low else 0.0
         work.ppem = max(6, round(layout.height * (low + (high - low) * step)))
 
-    def _draw(self, work: _Work) -> None:
-        """Ink of the line and of its neighbours."""
-        drawn = work.drawn
-        work.ink = self._ink(drawn.text, drawn.units, work.faces, work.ppem, work.spacing, work.jitter)
-        work.neighbours = None
+    def _shape(self, work: _Work) -> None:
+        work.runs = self._runs(work.drawn.text, work.faces, work.spacing)
+
+    def _look_beside(self, work: _Work) -> None:
+        """Text of neighbouring lines and words."""
+        work.beside = None
         if not work.plain and self._neighboured:
-            rng = self._streams.at(work.index, work.attempt, 1)
+            rng = self._streams.at(work.index, work.attempt, _BESIDE)
             try:
-                work.neighbours = self._neighbours(work.faces, work.ppem, rng)
+                work.beside = self._beside(work.faces, rng)
             finally:
                 self._count_texts(work)
 
+    def _draw(self, work: _Work) -> None:
+        """Ink of the line and of its neighbours."""
+        try:
+            work.ink = draw_line(
+                work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
+            )
+        except NoInk as no_ink:
+            raise Refused(_BLANK, no_ink.unit) from None
+        if work.plain:
+            return
+        neighbours = None
+        if work.beside is not None:
+            # Where the face draws nothing for a letter, there is no neighbour.
+            with suppress(NoInk):
+                mask = draw_line(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
+                neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
+        work.draft = Draft(work.ink, neighbours)
+
+    def _place(self, work: _Work) -> None:
+        if not work.plain:
+            self._composer.place(work.draft, self._streams.at(work.index, work.attempt, _PLACE))
+
+    def _gather(self, work: _Work) -> None:
+        if not work.plain:
+            self._composer.gather(work.draft, self._streams.at(work.index, work.attempt, _LAYERS))
+
+    def _lay_ground(self, work: _Work) -> None:
+        if not work.plain:
+            self._backgrounds.turn_to(work.index)
+            self._composer.lay_ground(work.draft, self._streams.at(work.index, work.attempt, _GROUND))
+
+    def _draw_layers(self, work: _Work) -> None:
+        if not work.plain:
+            self._composer.draw(work.draft)
+
+    def _paint(self, work: _Work) -> None:
+        if not work.plain:
+            self._composer.paint(work.draft, self._streams.at(work.index, work.attempt, _PAINT))
+
     def _compose(self, work: _Work) -> None:
-        """Ink and surface to a picture; which units are in it."""
+        """The picture, and which units are in it."""
         if work.plain:
             work.composed = self._composer.plain(work.ink, self.recipe.layout.height)
         else:
-            self._backgrounds.turn_to(work.index)
-            rng = self._streams.at(work.index, work.attempt, 2)
-            work.composed = self._composer.compose(work.ink, work.neighbours, rng)
+            work.composed = self._composer.finish(work.draft)
         work.image = work.composed.image
         work.first, work.last = _kept(work.composed.inside, work.drawn.units)
 
-    def _degrade(self, work: _Work) -> None:
-        if self._degradation.ops and not work.plain:
-            work.image = self._degradation(_three(work.image), self._streams.at(work.index, work.attempt, 3))
+    def _degrade(self, works: Sequence[_Work]) -> None:
+        """Each operation in turn, on all samples that get it."""
+        ops = self._degradation.ops
+        turns: list[list[_Work]] = [[] for _ in ops]
+        for work in works:
+            if ops and not work.plain:
+                for k in self._degradation.chosen(self._streams.at(work.index, work.attempt, _DEGRADE)):
+                    turns[k].append(work)
+        for k, (op, turn) in enumerate(zip(ops, turns, strict=True), _OPS):
+            for work in turn:
+                work.image = op.apply(_three(work.image), self._streams.at(work.index, work.attempt, k))
 
     def _encode(self, work: _Work) -> None:
         output = self.recipe.output
@@ -344,11 +414,8 @@ class Pipeline:
             work.encoded = cv2.imencode(".png", work.image, _PNG)[1].tobytes()
             return
         low, high = output.quality
-        quality = low + int(self._streams.at(work.index, work.attempt, 4).random() * (high - low + 1))
+        quality = low + int(self._streams.at(work.index, work.attempt, _ENCODE).random() * (high - low + 1))
         work.encoded = cv2.imencode(".jpg", work.image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
-
-    def _decode(self, work: _Work) -> None:
-        work.grey = cv2.imdecode(np.frombuffer(work.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
 
     def _finish(self, work: _Work) -> Sample:
         units, text = work.drawn.units, work.drawn.text
@@ -376,95 +443,113 @@ class Pipeline:
             work.refusals += [("text " + reason, "") for reason in self.source.refusals.elements()]
             self.source.refusals.clear()
 
-    def _ink(
-        self,
-        text: str,
-        units: list[str],
-        faces: list[tuple[Face, int, int]],
-        ppem: int,
-        spacing: float = 0.0,
-        jitter: list[tuple[float, float]] | None = None,
-    ) -> Ink:
+    def _runs(self, text: str, faces: list[tuple[Face, int, int]], spacing: float = 0.0) -> list[Run]:
         corpus = self.recipe.corpus
         # Spaced letters do not form ligatures, as in typesetting (CSS Text 3, section 8.2).
         features = {"liga": False, "clig": False} if spacing else None
         try:
-            runs = shape_line(text, faces, language=corpus.language, direction=corpus.direction, features=features)
-            return draw_line(runs, units, ppem, self._cache, spacing=spacing, jitter=jitter)
+            return shape_line(text, faces, language=corpus.language, direction=corpus.direction, features=features)
         except Undrawable as undrawable:
             raise Refused(_BAD_SHAPE, undrawable.characters) from None
-        except NoInk as no_ink:
-            raise Refused(_BLANK, no_ink.unit) from None
 
-    def _neighbours(self, faces: list[tuple[Face, int, int]], ppem: int, rng: np.random.Generator) -> Neighbours | None:
+    def _beside(self, faces: list[tuple[Face, int, int]], rng: np.random.Generator) -> _Beside | None:
         config = self.recipe.surroundings
-        above = bool(config.above) and rng.random() < config.above
-        below = bool(config.below) and rng.random() < config.below
-        beside = bool(config.beside) and rng.random() < config.beside
-        if not (above or below or beside):
+        sides: list[str] = []
+        if config.above and rng.random() < config.above:
+            sides.append("above")
+        if config.below and rng.random() < config.below:
+            sides.append("below")
+        if config.beside and rng.random() < config.beside:
+            sides.append("before" if rng.random() < 0.5 else "after")
+        if not sides:
             return None
-        found = Neighbours(letter=max(3, ppem // 2))
-        other = self.source.draw(rng)
-        text, units = other.text, other.units
+        text, units, _ = self.source.draw(rng)
         if len(units) > _NEIGHBOUR_WORDS:
             units = units[:_NEIGHBOUR_WORDS]
             text = "".join(units)
         try:
             # In the same hand, as on a page; where that lacks a glyph, there is no neighbour.
-            mask = self._ink(text, units, [(faces[0][0], 0, len(text))], ppem).mask
+            return _Beside(self._runs(text, [(faces[0][0], 0, len(text))]), units, sides)
         except Refused:
             return None
-        found.above = mask if above else None
-        found.below = mask if below else None
-        if beside:
-            if rng.random() < 0.5:
-                found.before = mask
-            else:
-                found.after = mask
-        return found
 
-    def _judge(self, work: _Work) -> None:
-        """Measure the contrast of the label's units on the decoded image. Raises Refused below the recipe's floor."""
+    def _judged(self, works: Sequence[_Work]) -> list[str]:
+        """Measure the contrast of the labels' units on the decoded images.
+
+        Returns:
+            For each sample why it is refused, being below the recipe's floor, or an empty string.
+        """
+        reasons = [""] * len(works)
+        measured = [k for k, work in enumerate(works) if not self._exact(work)]
+        # Of each image the letters, and of outlined ones the further coverages by which they may be recognised.
+        greys: list[NDArray[np.uint8]] = []
+        coverages: list[NDArray[np.uint8]] = []
+        polygons: list[NDArray[np.float32]] = []
+        tries: list[tuple[int, int, int]] = []
+        for k in measured:
+            work = works[k]
+            composed = work.composed
+            part, blank = composed.polygons[work.first : work.last], work.ink.blank[work.first : work.last]
+            if blank.any():
+                part = part[~blank]
+            shown = (composed.coverage, *composed.outlined)
+            tries.append((k, len(part), len(shown)))
+            for coverage in shown:
+                greys.append(work.grey)
+                coverages.append(coverage)
+                polygons.append(part)
+        if not polygons:
+            return reasons
+        counts = [len(part) for part in polygons]
+        widths = np.repeat([grey.shape[1] for grey in greys], counts)
+        boxes = _boxes(np.concatenate(polygons), widths, greys[0].shape[0])
+        measures = np.stack(unit_contrasts(greys, coverages, counts, boxes))
+        np.abs(measures[0], out=measures[0])
         floor = self.recipe.legibility
-        grey, image, composed = work.grey, work.image, work.composed
-        first, last, blank = work.first, work.last, work.ink.blank
-        if composed.exact is not None and image is composed.image:
-            # Flat ink on a flat ground: what was drawn is known exactly, and all noise is the encoder's.
-            expected: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-            error = cv2.norm(grey, expected, cv2.NORM_INF)
-            # Even ink that covers a quarter of a pixel at best stands out then.
-            if error <= _ENCODING * abs(composed.exact) and (abs(composed.exact) - error) / 4 >= floor.contrast:
-                work.contrast = round(abs(composed.exact), 1)
-                return
-        boxes = _boxes(composed.polygons[first:last], grey.shape)
-        if blank[first:last].any():
-            boxes = boxes[~blank[first:last]]
-        contrast, ratio, evenness = unit_contrast(grey, composed.coverage, boxes)
-        least = np.abs(contrast)
-        for coverage in composed.outlined:
-            other, other_ratio, other_evenness = unit_contrast(grey, coverage, boxes)
-            better = other_ratio > ratio
-            least = np.where(better, np.abs(other), least)
-            ratio = np.where(better, other_ratio, ratio)
-            evenness = np.where(better, other_evenness, evenness)
-        if len(least) == 0 or least.min() < floor.contrast:
-            raise Refused("contrast under the floor")
-        if ratio.min() < floor.ratio:
-            raise Refused("noise over the floor")
-        if evenness.min() < floor.evenness:
-            raise Refused("strokes lost")
-        work.contrast = round(min(float(least.min()), 255.0), 1)
+        at = 0
+        for k, count, ways in tries:
+            found = measures[:, at : at + count]
+            at += count * ways
+            if not count:
+                reasons[k] = "contrast under the floor"
+                continue
+            for other in range(1, ways):
+                again = measures[:, at - (ways - other) * count :][:, :count]
+                found = np.where(again[1] > found[1], again, found)
+            contrast, ratio, evenness = found.min(1).tolist()
+            if contrast < floor.contrast:
+                reasons[k] = "contrast under the floor"
+            elif ratio < floor.ratio:
+                reasons[k] = "noise over the floor"
+            elif evenness < floor.evenness:
+                reasons[k] = "strokes lost"
+            works[k].contrast = round(min(contrast, 255.0), 1)
+        return reasons
+
+    def _exact(self, work: _Work) -> bool:
+        """Whether flat ink on a flat ground is legible by what was drawn, and all noise is the encoder's."""
+        image, exact = work.image, work.composed.exact
+        if exact is None or image is not work.composed.image:
+            return False
+        expected: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        error = cv2.norm(work.grey, expected, cv2.NORM_INF)
+        # Even ink that covers a quarter of a pixel at best stands out then.
+        if error > _ENCODING * abs(exact) or (abs(exact) - error) / 4 < self.recipe.legibility.contrast:
+            return False
+        work.contrast = round(abs(exact), 1)
+        return True
 
 
 _ENCODING = 0.25  # of the contrast, that the encoder may change any pixel by where all else is exact
 
 
-def _boxes(polygons: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.intp]:
-    """Pixel boxes around polygons, half a pixel wider and within the image, as `unit_contrast` takes them."""
+def _boxes(polygons: NDArray[np.float32], widths: NDArray[np.intp], height: int) -> NDArray[np.intp]:
+    """Pixel boxes around polygons, half a pixel wider and within their images, as `unit_contrasts` takes them."""
     boxes = np.empty((len(polygons), 4), np.intp)
-    end = np.array((shape[1], shape[0]), np.float32)
-    np.clip(polygons.min(1) - np.float32(0.5), 0, end - 1, out=boxes[:, :2], casting="unsafe")
-    np.clip(polygons.max(1) + np.float32(1.5), 1, end, out=boxes[:, 2:], casting="unsafe")
+    ends = np.empty((len(polygons), 2), np.float32)
+    ends[:, 0], ends[:, 1] = widths, height
+    np.clip(polygons.min(1) - np.float32(0.5), 0, ends - 1, out=boxes[:, :2], casting="unsafe")
+    np.clip(polygons.max(1) + np.float32(1.5), 1, ends, out=boxes[:, 2:], casting="unsafe")
     return boxes
 
 

@@ -24,7 +24,7 @@ from synth.compose import Refused
 from synth.compose.background import Backgrounds, tinted
 from synth.compose.colour import contrasting_luminance, luminance, random_colour, with_luminance
 from synth.compose.composer import Composed, Composer, Neighbours
-from synth.compose.legibility import unit_contrast
+from synth.compose.legibility import unit_contrast, unit_contrasts
 from synth.fonts.face import Face
 from synth.fonts.index import scan
 from synth.recipe import Background, Recipe
@@ -122,6 +122,18 @@ def test_contrast_and_ratio_follow_the_formula(seed: int, height: int, width: in
         expected = by_the_formula(grey, coverage, box)
         if expected is not None:
             assert (contrast[unit], ratio[unit]) == pytest.approx(expected, abs=0.01, rel=1e-3)
+
+
+def test_what_else_is_measured_makes_no_difference(faces: list[Face]) -> None:
+    # More of them than are laid side by side at once, a narrow one and one without units among them.
+    prints = [print_of(faces[0], text, 3 * k, 255 - 2 * k) for k, text in enumerate(("Wig", "i", "jumble") * 14)]
+    prints.append((*prints[0][:2], prints[0][2][:0]))
+    prints += [print_of(faces[0], "wide " * 8, 0, 255), print_of(faces[0], "Ag", 90, 40)]
+    greys, coverages, boxes = (list(part) for part in zip(*prints, strict=True))
+    together = unit_contrasts(greys, coverages, [len(part) for part in boxes], np.concatenate(boxes))
+    alone = [unit_contrast(*one) for one in prints]
+    for found, parts in zip(together, zip(*alone, strict=True), strict=True):
+        assert np.array_equal(found, np.concatenate(parts))
 
 
 def test_nothing_there_is_no_contrast(faces: list[Face]) -> None:

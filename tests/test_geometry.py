@@ -142,6 +142,14 @@ def test_projective_steps_merge() -> None:
     assert Warp().then(Projective(np.eye(3))).matrix is not None
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_inverted_warp_swaps_the_directions(kind: str) -> None:
+    warp = KINDS[kind].then(KINDS["quad"])
+    points = np.random.default_rng(1).random((30, 2)) * 20 + 40
+    np.testing.assert_allclose(warp.inverted().forward(points), warp.inverse(points), rtol=1e-5)
+    np.testing.assert_allclose(warp.inverted().inverse(points), warp.forward(points), rtol=1e-5)
+
+
 def test_warps_do_not_change_and_survive_pickling() -> None:
     warp = KINDS["quad"].then(KINDS["wave y"])
     with pytest.raises(AttributeError):

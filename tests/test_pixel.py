@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 import cv2
@@ -415,3 +416,11 @@ def test_albumentations_refuses_what_is_not_a_pixel_operation(transforms: dict[s
     with pytest.raises(PixelOpError, match=f"^albumentations.*{message}") as caught:
         one("albumentations", transforms=transforms)
     assert "\n" not in str(caught.value)
+
+
+def test_operations_are_chosen_as_often_as_they_say() -> None:
+    degrade = Degrade({"blur": {"p": 0.2}, "invert": {"p": 1.0}, "grey": {"p": 0.0}, "gamma": {"p": 0.7}})
+    rng = np.random.default_rng(3)
+    counts = Counter(k for _ in range(4000) for k in degrade.chosen(rng))
+    assert (counts[1], counts[2]) == (4000, 0)
+    assert counts[0] / 4000 == pytest.approx(0.2, abs=0.03) and counts[3] / 4000 == pytest.approx(0.7, abs=0.03)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import cv2
@@ -98,8 +98,41 @@ class _Placed:
         return cv2.copyMakeBorder(mask, top, bottom, left, right, cv2.BORDER_CONSTANT, value=0)
 
 
+@dataclass(slots=True)
+class Draft:
+    """A picture on its way through the composer's stages; what a stage has not yet set is unset.
+
+    Attributes:
+        ink: the line.
+        neighbours: what else may be seen.
+        margins: left, top, right, bottom in pixels.
+        layers: masks with the padding around the ink that each has: the ink; `strokes` where its weight changes;
+            `ring` around outlined letters; `around`, what belongs to other lines.
+    """
+
+    ink: Ink
+    neighbours: Neighbours | None
+    margins: tuple[float, float, float, float] = field(init=False)
+    placed: _Placed = field(init=False)
+    layers: list[tuple[Mask, int]] = field(init=False)
+    strokes: Mask | None = None
+    ring: Mask | None = None
+    around: Mask | None = None
+    ground: _Ground = field(init=False)
+    coverage: Mask = field(init=False)
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the picture for one of the ink, about."""
+        return (self.placed.height - self.margins[1] - self.margins[3]) / max(self.ink.mask.shape[0], 1)
+
+
 class Composer:
-    """The composing stages of a recipe; built once per worker."""
+    """The composing stages of a recipe; built once per worker.
+
+    `place`, `gather`, `lay_ground`, `draw`, `paint` and `finish` in this order make a picture of a `Draft`; they are
+    apart so that many drafts can go through one of them before the next. `compose` takes one through all.
+    """
 
     def __init__(self, recipe: Recipe, backgrounds: Backgrounds) -> None:
         self._recipe = recipe
@@ -108,7 +141,7 @@ class Composer:
     def plain(self, ink: Ink, height: int) -> Composed:
         """Black on white, straight, whole: what every recipe falls back on."""
         margin = 0.12 * height
-        placed = self._place(ink, geometry.Warp(), height, (margin, margin, margin, margin))
+        placed = self._fit(ink, geometry.Warp(), height, (margin, margin, margin, margin))
         (coverage,) = placed.draw([(ink.mask, 0)])
         return Composed(cv2.bitwise_not(coverage), coverage, (), placed.polygons, None, "flat", -255.0)
 
@@ -118,32 +151,58 @@ class Composer:
         Raises:
             Refused: too wide for `layout.max_ratio`.
         """
-        layout = self._recipe.layout
-        margins = self._margins(rng)
-        placed = self._place(ink, self._shape(ink, rng), layout.height, margins)
-        scale = (layout.height - margins[1] - margins[3]) / max(ink.mask.shape[0], 1)
-        layers = [(ink.mask, 0)]
-        strokes, outline = self._strokes(ink, rng)
-        if strokes is not ink.mask:
-            pad = (strokes.shape[0] - ink.mask.shape[0]) // 2
-            layers.append((strokes, pad))
-            if outline is not None:
-                layers.append((outline, pad))
-        extras = self._extras(ink, neighbours, scale, margins, rng)
-        if extras is not None:
-            layers.append((extras, ink.ppem))
-        ground = self._ground(layout.height, placed.width, rng)
-        drawn = placed.draw(layers)
-        coverage = drawn[0]
-        alpha = drawn[1] if strokes is not ink.mask else coverage
-        ring = drawn[2] if outline is not None else None
-        around = drawn[-1] if extras is not None else None
-        self._paint(ground, alpha, ring, around, scale * ink.ppem, rng)
+        draft = Draft(ink, neighbours)
+        self.place(draft, rng)
+        self.gather(draft, rng)
+        self.lay_ground(draft, rng)
+        self.draw(draft)
+        self.paint(draft, rng)
+        return self.finish(draft)
+
+    def place(self, draft: Draft, rng: np.random.Generator) -> None:
+        """Margins, warp and size. Raises Refused: too wide for `layout.max_ratio`."""
+        draft.margins = self._margins(rng)
+        draft.placed = self._fit(draft.ink, self._shape(draft.ink, rng), self._recipe.layout.height, draft.margins)
+
+    def gather(self, draft: Draft, rng: np.random.Generator) -> None:
+        """What is to be drawn: ink, changed strokes, outlines, and what stands around."""
+        ink = draft.ink
+        draft.layers = [(ink.mask, 0)]
+        draft.strokes, draft.ring = self._strokes(ink, rng)
+        if draft.strokes is not None:
+            pad = (draft.strokes.shape[0] - ink.mask.shape[0]) // 2
+            draft.layers.append((draft.strokes, pad))
+            if draft.ring is not None:
+                draft.layers.append((draft.ring, pad))
+        draft.around = self._extras(ink, draft.neighbours, draft.scale, draft.margins, rng)
+        if draft.around is not None:
+            draft.layers.append((draft.around, ink.ppem))
+
+    def lay_ground(self, draft: Draft, rng: np.random.Generator) -> None:
+        """The surface."""
+        draft.ground = self._ground(draft.placed.height, draft.placed.width, rng)
+
+    def draw(self, draft: Draft) -> None:
+        """The layers in the picture, by one warp; from here on they are masks of its size."""
+        drawn = iter(draft.placed.draw(draft.layers))
+        draft.coverage = next(drawn)
+        draft.strokes = None if draft.strokes is None else next(drawn)
+        draft.ring = None if draft.ring is None else next(drawn)
+        draft.around = None if draft.around is None else next(drawn)
+
+    def paint(self, draft: Draft, rng: np.random.Generator) -> None:
+        """Ink and effects onto the surface."""
+        alpha = draft.coverage if draft.strokes is None else draft.strokes
+        self._paint(draft.ground, alpha, draft.ring, draft.around, draft.scale * draft.ink.ppem, rng)
+
+    def finish(self, draft: Draft) -> Composed:
+        """The picture, with how much of each unit is in it."""
+        ground, placed, ring = draft.ground, draft.placed, draft.ring
         # The frame is laid around the polygons, so that only negative margins leave any of them outside.
-        inside = self._inside(ink, placed) if min(margins) < 0 else None
-        outlined = () if ring is None else (ring, cv2.max(ring, coverage))
-        exact = ground.contrast if alpha is coverage else None
-        return Composed(ground.image(), coverage, outlined, placed.polygons, inside, ground.kind, exact)
+        inside = self._inside(draft.ink, placed) if min(draft.margins) < 0 else None
+        outlined = () if ring is None else (ring, cv2.max(ring, draft.coverage))
+        exact = ground.contrast if draft.strokes is None else None
+        return Composed(ground.image(), draft.coverage, outlined, placed.polygons, inside, ground.kind, exact)
 
     # -- shape ------------------------------------------------------------------------------------------------
 
@@ -207,12 +266,10 @@ class Composer:
             steps += geometry.quad(corners, corners + shifts).steps
         return geometry.Warp(*steps)
 
-    def _place(
-        self, ink: Ink, shape: geometry.Warp, height: int, margins: tuple[float, float, float, float]
-    ) -> _Placed:
+    def _fit(self, ink: Ink, shape: geometry.Warp, height: int, margins: tuple[float, float, float, float]) -> _Placed:
         """Fit the shaped line into the picture between the margins (left, top, right, bottom)."""
         if not shape.steps and min(margins) >= 0:
-            return self._place_straight(ink, height, margins)
+            return self._fit_straight(ink, height, margins)
         moved = shape.forward(ink.boxes[:, _CORNERS].reshape(-1, 4, 2))
         inked = moved[~ink.blank] if ink.blank.any() else moved
         flat = inked.reshape(-1, 2)
@@ -223,10 +280,10 @@ class Composer:
         moved *= np.float32(scale)
         moved[..., 0] += np.float32(x)
         moved[..., 1] += np.float32(y)
-        fit = geometry.Projective(((scale, 0.0, x), (0.0, scale, y), (0.0, 0.0, 1.0)))
+        fit = geometry.Projective((scale, 0.0, x, 0.0, scale, y, 0.0, 0.0, 1.0))
         return _Placed(shape.then(fit), None, width, height, moved)
 
-    def _place_straight(self, ink: Ink, height: int, margins: tuple[float, float, float, float]) -> _Placed:
+    def _fit_straight(self, ink: Ink, height: int, margins: tuple[float, float, float, float]) -> _Placed:
         """The same without a warp: the mask's edges are put on pixel edges, so that it need only be resized."""
         rows, columns = ink.mask.shape
         left, top, right, bottom = (round(margin) for margin in margins)
@@ -236,7 +293,7 @@ class Composer:
         width = self._allowed(left + text + right, height)
         polygons = (ink.boxes * np.array((x_scale, y_scale, x_scale, y_scale), np.float32))[:, _CORNERS]
         polygons += np.array((left, top) * 4, np.float32)
-        fit = geometry.Projective(((x_scale, 0.0, left), (0.0, y_scale, top), (0.0, 0.0, 1.0)))
+        fit = geometry.Projective((x_scale, 0.0, left, 0.0, y_scale, top, 0.0, 0.0, 1.0))
         straight = (x_scale, y_scale, left, top)
         return _Placed(geometry.Warp(fit), straight, width, height, polygons.reshape(-1, 4, 2))
 
@@ -252,33 +309,36 @@ class Composer:
         share = np.ones(len(corners))
         low, high = corners.min(1), corners.max(1)
         sliver = (high - low) * np.float32(_SLIVER)
-        beyond = np.maximum(-low, high - np.array((width, height), np.float32)) > sliver
-        for unit in np.flatnonzero(beyond.any(1)).tolist():
-            x0, y0, x1, y1 = ink.boxes[unit].tolist()
-            if ink.blank[unit]:
-                x, y = placed.warp.forward(np.array(((x0 + x1) / 2, (y0 + y1) / 2))).tolist()
-                share[unit] = float(0 <= x <= width and 0 <= y <= height)
-                continue
-            column, row = math.floor(x0), math.floor(y0)
-            part = ink.mask[row : math.ceil(y1), column : math.ceil(x1)]
-            ys, xs = np.nonzero(part)
-            weight = part[ys, xs].astype(np.float64)
-            band = ys * 3 // part.shape[0]
-            spots = placed.warp.forward(np.stack((xs + (column + 0.5), ys + (row + 0.5)), axis=1))
-            x, y = spots[:, 0], spots[:, 1]
-            seen = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
-            # Of each third from top to bottom, too: where marks are, a small part of a unit makes another word.
-            ink_in = np.bincount(band, weight, 3)
-            seen_in = np.bincount(band, weight * seen, 3)
-            kept = seen_in / np.maximum(ink_in, 1e-6)
-            told = ink_in >= 0.05 * weight.sum()
-            share[unit] = min(weight[seen].sum() / max(weight.sum(), 1.0), *kept[told].tolist())
+        beyond = (np.maximum(-low, high - np.array((width, height), np.float32)) > sliver).any(1)
+        if ink.blank.any():
+            spaces = np.flatnonzero(beyond & ink.blank)
+            x, y = placed.warp.forward((ink.boxes[spaces, :2] + ink.boxes[spaces, 2:]) / 2).T
+            share[spaces] = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
+            beyond &= ~ink.blank
+        units = np.flatnonzero(beyond)
+        if not len(units):
+            return share
+        # The frame seen from the ink: which of its pixels have their centre within.
+        frame = np.full((height, width), 255, np.uint8)
+        seen = placed.warp.inverted().apply(frame, ink.mask.shape[::-1], 0, cv2.INTER_NEAREST)
+        table = cv2.integral(cv2.merge((ink.mask, cv2.bitwise_and(ink.mask, seen))))
+        boxes = ink.boxes[units]
+        left, top = boxes[:, 0].astype(np.intp), boxes[:, 1].astype(np.intp)
+        right, bottom = (-(-boxes[:, 2:] // 1)).T.astype(np.intp)
+        # Of each third from top to bottom, too: where marks are, a small part of a unit makes another word.
+        rows = top[:, None] + -((bottom - top)[:, None] * -_THIRDS // 3)
+        sums = table[rows, right[:, None]] - table[rows, left[:, None]]
+        thirds = np.diff(sums, axis=1).astype(np.float64)
+        whole = thirds.sum(1)
+        parts = thirds[:, :, 1] / np.maximum(thirds[:, :, 0], 1e-6)
+        parts[thirds[:, :, 0] < 0.05 * whole[:, :1]] = 1.0
+        share[units] = np.minimum(whole[:, 1] / np.maximum(whole[:, 0], 1.0), parts.min(1))
         return share
 
     # -- strokes ----------------------------------------------------------------------------------------------
 
-    def _strokes(self, ink: Ink, rng: np.random.Generator) -> tuple[Mask, Mask | None]:
-        """The ink with its weight changed and, for outlined letters, the ring around them; both padded alike."""
+    def _strokes(self, ink: Ink, rng: np.random.Generator) -> tuple[Mask | None, Mask | None]:
+        """The ink with its weight changed, if it is, and for outlined letters the ring around them; padded alike."""
         config = self._recipe.ink
         growth = 0.0
         if config.weight_share and rng.random() < config.weight_share:
@@ -289,7 +349,7 @@ class Composer:
             low, high = config.outline.width
             ring = max((low + (high - low) * rng.random()) * ink.ppem, 0.7)
         if not growth and not ring:
-            return ink.mask, None
+            return None, None
         pad = math.ceil(max(growth, 0.0) + ring) + 1
         mask = _padded(ink.mask, pad)
         if growth:
@@ -544,13 +604,13 @@ _BLACK: Colour = (0.0, 0.0, 0.0)
 _WHITE: Colour = (255.0, 255.0, 255.0)
 _RAMP = np.arange(256, dtype=np.float32)
 _CORNERS = np.array((0, 1, 2, 1, 2, 3, 0, 3))
+_THIRDS = np.arange(4)
 _KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 
 
 def _warped(mask: Mask, warp: geometry.Warp, width: int, height: int) -> Mask:
-    matrix = warp.matrix
-    if matrix is not None:
-        (a, b, _), (d, e, _), (_, _, i) = matrix.tolist()
+    if warp.coefficients is not None:
+        a, b, _, d, e, _, _, _, i = warp.coefficients
         factor = math.sqrt(abs(a * e - b * d)) / abs(i)
         if factor < 0.7:
             # A map has no anti-aliasing of its own: shrink by area first.
