@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import zipfile
+import zlib
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +18,8 @@ from tqdm import tqdm
 
 from augment.errors import ScriptoriumError
 from ocr.codec import Codec
-from ocr.data.sources import BrokenSample, FileSource, decode, nfc, picture_size
+from ocr.data.sources import BrokenSample, FileSource, Sample, decode, nfc
+from ocr.infer import images
 from ocr.spec import Preprocess
 from synth.cache import cache_dir, write_whole
 from synth.text.charset import UnknownUnit
@@ -42,6 +47,7 @@ class Limits:
         time_stride: pixels of width per time step.
         max_text_length: units.
         max_wh_ratio: width over height.
+        least_height: the smallest of the heights that batches take turns in, pixels.
     """
 
     codec: Codec
@@ -49,6 +55,33 @@ class Limits:
     time_stride: int
     max_text_length: int
     max_wh_ratio: float
+    least_height: int
+
+    def classes(self, sample: Sample) -> NDArray[np.int32]:
+        """The classes of a sample's label.
+
+        Raises:
+            BrokenSample: training does not take it; the reason begins with one of this module's.
+        """
+        if not sample.text:
+            raise BrokenSample(sample.key, EMPTY)
+        try:
+            found = self.codec.encode(nfc(sample.text))
+        except UnknownUnit as error:
+            raise BrokenSample(sample.key, f"{UNKNOWN}: {' '.join(error.missing)}") from None
+        height, width = sample.image.shape[:2]
+        if len(found) > self.max_text_length:
+            raise BrokenSample(sample.key, TOO_LONG)
+        if self.preprocess.scaled_width(height, width) > self.max_wh_ratio * self.preprocess.height:
+            raise BrokenSample(sample.key, TOO_WIDE)
+        if not self.fits(found, self.preprocess.scaled_width(height, width, self.least_height)):
+            raise BrokenSample(sample.key, NO_PATH)
+        return found
+
+    def fits(self, classes: NDArray[np.int32], width: int) -> bool:
+        """Whether CTC can align a label with a picture that is `width` pixels wide before padding."""
+        steps = self.preprocess.padded_width(width) // self.time_stride
+        return self.codec.needed_steps(classes) <= steps
 
 
 @dataclass(frozen=True)
@@ -84,15 +117,11 @@ class Index:
         units = "\n".join(codec.charset.units)
         name = hashlib.sha256(f"{_FORMAT}\n{source.stamp()}\n{units}".encode()).hexdigest()[:32]
         path = cache_dir() / "sources" / f"{name}.npz"
-        try:
-            with np.load(path) as found:
-                return cls._loaded(found)
-        except (OSError, ValueError, KeyError):
-            index = cls._read(source, codec)
-        try:
+        with suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error), np.load(path) as found:
+            return cls._loaded(found, len(source))
+        index = cls._read(source, codec)
+        with suppress(OSError):  # a cache that cannot be written is none
             write_whole(path, index._stored())
-        except OSError:
-            return index  # a cache that cannot be written is none
         return index
 
     @classmethod
@@ -106,7 +135,7 @@ class Index:
         for i in tqdm(range(count), desc=f"reading {source.name}", unit="", leave=False, disable=None, delay=2):
             try:
                 data, text = source.raw(i)
-                size = picture_size(data) or decode(data, source.key(i)).shape[:2]
+                size = images.size(data) or decode(data, source.key(i)).shape[:2]
             except BrokenSample as error:
                 state[i] = _BROKEN
                 if len(broken) < _NAMED:
@@ -139,7 +168,7 @@ class Index:
 
     def _stored(self) -> bytes:
         file = io.BytesIO()
-        names = np.array([part for pair in self.broken for part in pair], np.str_)
+        notes = json.dumps({"missing": self.missing, "broken": self.broken}).encode()
         np.savez(
             file,
             heights=self.heights,
@@ -147,38 +176,32 @@ class Index:
             lengths=self.lengths,
             needed=self.needed,
             state=self.state,
-            missing=np.array(list(self.missing), np.str_),
-            missed=np.array(list(self.missing.values()), np.int64),
-            broken=names,
+            notes=np.frombuffer(notes, np.uint8),
         )
         return file.getvalue()
 
     @classmethod
-    def _loaded(cls, found: Any) -> Index:
-        missing = Counter(dict(zip(found["missing"].tolist(), found["missed"].tolist(), strict=True)))
-        names = found["broken"].tolist()
-        return cls(
-            found["heights"],
-            found["widths"],
-            found["lengths"],
-            found["needed"],
-            found["state"],
-            missing,
-            list(zip(names[::2], names[1::2], strict=True)),
-        )
+    def _loaded(cls, found: Any, count: int) -> Index:
+        """Raises ValueError where that is not the index of so many samples."""
+        arrays = [found[name] for name in ("heights", "widths", "lengths", "needed", "state")]
+        if any(array.shape != (count,) for array in arrays):
+            raise ValueError("an index of another source")
+        notes = json.loads(found["notes"].tobytes())
+        return cls(*arrays, Counter(notes["missing"]), [(key, reason) for key, reason in notes["broken"]])
 
-    def scaled_widths(self, preprocess: Preprocess) -> NDArray[np.int64]:
+    def scaled_widths(self, preprocess: Preprocess, to: int | None = None) -> NDArray[np.int64]:
         """`Preprocess.scaled_width` of every sample; 1 for broken ones."""
         heights, widths = self.heights.astype(np.int64), self.widths.astype(np.int64)
         turned = heights >= preprocess.turn_ratio * widths if preprocess.turn_ratio else np.zeros(len(heights), bool)
         across, along = np.where(turned, widths, heights), np.where(turned, heights, widths)
-        scaled = np.rint(along * preprocess.height / np.maximum(across, 1)).astype(np.int64)
+        scaled = np.rint(along * (to or preprocess.height) / np.maximum(across, 1)).astype(np.int64)
         return np.clip(scaled, 1, preprocess.max_width)
 
     def usable(self, limits: Limits) -> tuple[NDArray[np.int64], Counter[str]]:
-        """Which samples can be trained on, and the others counted by reason."""
+        """Which samples can be trained on (see `Limits.classes`), and the others counted by reason."""
         widths = self.scaled_widths(limits.preprocess)
-        steps = _padded(widths, limits.preprocess) // limits.time_stride
+        narrowest = self.scaled_widths(limits.preprocess, limits.least_height)
+        steps = _padded(narrowest, limits.preprocess) // limits.time_stride
         reasons = (
             (BROKEN, self.state == _BROKEN),
             (EMPTY, self.state == _EMPTY),

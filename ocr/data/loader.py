@@ -18,6 +18,7 @@ from ocr.data.prepare import Batch, Preparer
 from ocr.data.sampler import Planned
 
 _NAMED = 5
+_EMPTY = 100
 
 _preparer: Preparer | None = None
 
@@ -58,10 +59,10 @@ class Loader:
         self.skipped: Counter[int] = Counter()
         self._plan, self._prepare = plan, prepare
         self._names, self._sizes, self._log = names, sizes, log
-        self._step = start
+        self._step = self._planned = start
         self._seen: set[tuple[int, str]] = set()
         self._ahead: deque[Future[Batch]] = deque()
-        self._depth = prefetch
+        self._depth = max(prefetch, workers)
         self._pool: ProcessPoolExecutor | None = None
         if workers:
             try:
@@ -69,42 +70,52 @@ class Loader:
                     workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(prepare,)
                 )
                 self._fill()
-            except OSError as error:
+            # Semaphores live in shared memory; threads that cannot be started are a RuntimeError.
+            except (OSError, ImportError, NotImplementedError, RuntimeError) as error:
                 self.close()
                 raise ScriptoriumError(
-                    f"Train.loader.num_workers: {workers} processes cannot be started ({error.strerror or error}); "
-                    "set it to 0, or give the machine more shared memory (/dev/shm) and processes"
+                    f"Train.loader.num_workers: {workers} processes cannot be started "
+                    f"({getattr(error, 'strerror', None) or error}); set it to 0, or give the machine more shared "
+                    "memory (/dev/shm) and processes"
                 ) from None
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
             began = time.perf_counter()
             batch = self._next()
-            self.waited += time.perf_counter() - began
             self._note(batch)
-            if len(batch.texts):
-                yield batch
+            ahead = self._step
+            # Where nothing of a batch can be used, that of a later step takes its place, whoever asks for it.
+            while not batch.texts:
+                ahead += 1
+                if ahead - self._step > _EMPTY:
+                    raise ScriptoriumError(
+                        f"{_EMPTY} batches in a row hold nothing that can be used; check the data with `ocr audit`"
+                    )
+                batch = self._prepare(ahead, self._plan(ahead))
+                self._note(batch)
+            self._step += 1
+            self.waited += time.perf_counter() - began
+            yield batch
 
     def _next(self) -> Batch:
         if self._pool is None:
-            batch = self._prepare(self._step, self._plan(self._step))
-            self._step += 1
-            return batch
+            return self._prepare(self._step, self._plan(self._step))
         try:
             batch = self._ahead.popleft().result()
             self._fill()
         except BrokenProcessPool:
             raise ScriptoriumError(
-                "a process that prepares batches died (killed for want of memory?); "
-                "set Train.loader.num_workers or prefetch lower, and go on with --resume"
+                "a process that prepares batches died: killed for want of memory (set Train.loader.num_workers or "
+                "prefetch lower), or its data were cut short while it read them; go on with --resume"
             ) from None
         return batch
 
     def _fill(self) -> None:
         assert self._pool is not None
         while len(self._ahead) < self._depth:
-            self._ahead.append(self._pool.submit(_run, self._step, self._plan(self._step)))
-            self._step += 1
+            self._ahead.append(self._pool.submit(_run, self._planned, self._plan(self._planned)))
+            self._planned += 1
 
     def _note(self, batch: Batch) -> None:
         """Count broken records, name the first, and stop where they are too many."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from augment.errors import ScriptoriumError
 from augment.training import Join, TrainingAugment
 from ocr.data.index import Limits
 from ocr.data.sampler import Planned
-from ocr.data.sources import BrokenSample, Source, nfc
+from ocr.data.sources import BrokenSample, Live, Sample, Source, nfc
 from synth.pipeline import Streams
 from synth.text.bidi import levels
 from synth.text.charset import UnknownUnit
 
-_JOIN_ROW = 2**31  # the row of a batch's own random stream
+_JOIN = 2**62  # in the place of a sample: the random stream of a batch as a whole
+_FAR = 2**40  # no source has so many samples, and no run draws so many
+_TRIES = 20
 
 
 @dataclass
@@ -53,6 +58,9 @@ class _Item:
     key: str
 
 
+_Labelled: TypeAlias = tuple[Sample, NDArray[np.int32]]
+
+
 class Preparer:
     """Reads, augments and stacks the samples of a batch; a pure function of the plan and the seed.
 
@@ -74,41 +82,61 @@ class Preparer:
 
         Records that cannot be read are left out and named in `Batch.skipped`: a batch never holds a sample that the
         plan does not have.
+
+        Raises:
+            ScriptoriumError: a recipe draws nothing that can be trained on.
         """
         items: list[_Item] = []
         skipped: list[tuple[int, str, str]] = []
-        for row, draw in enumerate(planned.draws):
+        for number, draws in groupby(planned.draws, key=lambda draw: draw.source):
+            indexes = [draw.index for draw in draws]
+            source = self._sources[number]
+            found = self._live(source, indexes) if isinstance(source, Live) else self._stored(source, indexes)
+            for index, sample in zip(indexes, found, strict=True):
+                if isinstance(sample, BrokenSample):
+                    skipped.append((number, sample.key, sample.reason))
+                else:
+                    items.append(self._item(step, number, index, *sample, planned.height))
+        return self._stacked(self._joined(step, items, planned.height), skipped)
+
+    def _stored(self, source: Source, indexes: list[int]) -> Iterator[_Labelled | BrokenSample]:
+        for index in indexes:
             try:
-                items.append(self._item(step, row, draw.source, draw.index, planned.height))
+                sample = source.sample(index)
+                yield sample, self._limits.classes(sample)
             except BrokenSample as error:
-                skipped.append((draw.source, error.key, error.reason))
-        items = self._joined(step, items, planned.height)
-        return self._stacked(items, skipped)
+                yield error
 
-    def _item(self, step: int, row: int, number: int, index: int, height: int) -> _Item:
-        limits = self._limits
-        sample = self._sources[number].sample(index)
-        text = nfc(sample.text)
-        try:
-            classes = limits.codec.encode(text)
-        except UnknownUnit as error:
-            raise BrokenSample(sample.key, f"not in the dictionary: {' '.join(error.missing)}") from None
-        plain = limits.preprocess(sample.image, height)
-        if not self._fits(classes, plain):
-            raise BrokenSample(sample.key, "more units than time steps")
-        picture = plain
+    def _live(self, source: Live, indexes: list[int]) -> list[_Labelled]:
+        """Samples of a recipe; in the place of one that training does not take comes another, far off in the stream."""
+        found: dict[int, _Labelled] = {}
+        left = indexes
+        for attempt in range(_TRIES):
+            for index, sample in zip(left, source.samples([index + attempt * _FAR for index in left]), strict=True):
+                try:
+                    found[index] = sample, self._limits.classes(sample)
+                except BrokenSample as error:
+                    last = error
+            left = [index for index in left if index not in found]
+            if not left:
+                return [found[index] for index in indexes]
+        raise ScriptoriumError(
+            f"source {source.name}: {_TRIES} texts in a row cannot be trained on, the last: {last.reason}; "
+            "let the recipe keep to the dictionary and to Global.max_text_length"
+        )
+
+    def _item(
+        self, step: int, number: int, index: int, sample: Sample, classes: NDArray[np.int32], height: int
+    ) -> _Item:
+        limits, image = self._limits, sample.image
         if self._augment is not None:
-            augmented = self._augment(sample.image, self._streams.at(step, row))
-            if augmented is not sample.image:
-                picture = limits.preprocess(augmented, height)
-                # A picture made so narrow that its label has no path stays as it was.
-                if not self._fits(classes, picture):
-                    picture = plain
-        return _Item(number, picture, text, classes, sample.key)
-
-    def _fits(self, classes: NDArray[np.int32], picture: NDArray[np.uint8]) -> bool:
-        steps = self._limits.preprocess.padded_width(picture.shape[1]) // self._limits.time_stride
-        return 0 < self._limits.codec.needed_steps(classes) <= steps
+            # By the sample, not by its place: two processes augment as one with the joint batch would.
+            image = self._augment(image, self._streams.at(step, number * _FAR + index))
+        picture = limits.preprocess(image, height)
+        # A picture made so narrow that its label has no path stays as it was.
+        if image is not sample.image and not limits.fits(classes, picture.shape[1]):
+            picture = limits.preprocess(sample.image, height)
+        return _Item(number, picture, nfc(sample.text), classes, sample.key)
 
     def _joined(self, step: int, items: list[_Item], height: int) -> list[_Item]:
         """With the probability of `join`, each sample of the batch together with the next of its source.
@@ -118,7 +146,7 @@ class Preparer:
         join = self._augment.join if self._augment is not None else None
         if join is None or not join.p or not items:
             return items
-        rng = self._streams.at(step, _JOIN_ROW)
+        rng = self._streams.at(step, _JOIN)
         if rng.random() >= join.p:
             return items
         return [self._pair(item, other, join, rng, height) for item, other in zip(items, _partners(items), strict=True)]
@@ -136,8 +164,9 @@ class Preparer:
             classes = limits.codec.encode(text)
         except UnknownUnit:  # the dictionary has no space
             return item
-        narrow = picture.shape[1] <= limits.max_wh_ratio * height
-        if len(classes) > limits.max_text_length or not narrow or not self._fits(classes, picture):
+        width = picture.shape[1]
+        narrow = width <= min(limits.max_wh_ratio * height, limits.preprocess.max_width)
+        if len(classes) > limits.max_text_length or not narrow or not limits.fits(classes, width):
             return item
         return _Item(item.source, picture, text, classes, f"{item.key} + {other.key}")
 

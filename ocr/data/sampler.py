@@ -276,8 +276,9 @@ def build_plan(
     passes = [stream for stream in streams if isinstance(stream, Passes)]
     if sampler.name == "Ratio":
         if sampler.epoch_size:
-            total = sum(sampler.ratio_list)
-            shares = [round(sampler.epoch_size * ratio / total) for ratio in sampler.ratio_list]
+            # Rounded where they end, so that together they are the epoch.
+            ends = np.rint(np.cumsum(sampler.ratio_list) / sum(sampler.ratio_list) * sampler.epoch_size)
+            shares = np.diff(ends, prepend=0).astype(int).tolist()
         else:
             shares = [round(len(stream) * ratio) for stream, ratio in zip(passes, sampler.ratio_list, strict=True)]
         return Ratio(passes, shares, batch, heights, seed, rank, size)
@@ -287,8 +288,8 @@ def build_plan(
     if sampler.epoch_size:
         steps = max(1, sampler.epoch_size // (batch * size))
     elif passes:
-        ends = [(s, c) for s, c in zip(streams, counts, strict=True) if isinstance(s, Passes)]
-        steps = max(1, max(len(stream) // (count * size) for stream, count in ends))
+        parts = [(s, c) for s, c in zip(streams, counts, strict=True) if isinstance(s, Passes)]
+        steps = max(1, max(len(stream) // (count * size) for stream, count in parts))
     else:
         raise ScriptoriumError("Train.sampler.epoch_size: is missing; a recipe has no end, so say how long an epoch is")
     return MixedBatch(streams, counts, steps, heights, seed, rank, size)

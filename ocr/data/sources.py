@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import struct
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
+import lmdb
 import numpy as np
 import unicodedata2
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr.config import SourceConfig
+from ocr.infer import images
 from synth.shards.reader import ShardReader
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Sample:
     """One labelled picture.
 
     Attributes:
-        image: `uint8`, H × W × 3 (BGR).
+        image: `uint8`, H × W × 3 (BGR) or H × W (grey).
         text: the raw label.
         key: names the record for people.
     """
@@ -41,7 +42,7 @@ class Sample:
 
 
 class BrokenSample(ScriptoriumError):
-    """A record that cannot be used: no such file, no picture, no UTF-8.
+    """A record that cannot be used: no such file, no picture, no UTF-8, or nothing to train on.
 
     Attributes:
         key: names the record.
@@ -121,7 +122,7 @@ class Shards(FileSource):
         """See `FileSource.raw`."""
         try:
             image, label, _, _ = self._reader.frame(index)
-        except ScriptoriumError as error:
+        except (ScriptoriumError, lmdb.Error) as error:
             raise BrokenSample(self.key(index), str(error)) from None
         try:
             return image, label.decode()
@@ -180,111 +181,102 @@ class LabelFile(FileSource):
 
     def stamp(self) -> str:
         """See `FileSource.stamp`."""
-        status = self._path.stat()
-        return f"{len(self)}\n{self._path.resolve()}:{status.st_size}:{status.st_mtime_ns}\n{self._root.resolve()}"
+        digest = hashlib.sha256()
+        for path, text, _ in self._items:
+            try:
+                status = (self._root / path).stat()
+            except (OSError, ValueError):
+                state = "missing"
+            else:
+                state = f"{status.st_size}:{status.st_mtime_ns}"
+            digest.update(f"{path}\t{text}\t{state}\n".encode())
+        return f"{self._path.resolve()}\n{self._root.resolve()}\n{digest.hexdigest()}"
 
 
 class Live(Source):
     """A recipe drawn while training: sample i is that of the recipe's stream, so it never repeats.
 
     Args:
-        config: a source with a recipe.
-        seed: of the run; the stream is that of the recipe with this seed.
+        config: a source with a recipe; its overrides come last.
+        seed: of the stream, in the place of the recipe's own.
+        height: of the pictures in pixels, in the place of the recipe's own.
+        charset: dictionary that texts keep to where the recipe names none.
 
     Raises:
         ScriptoriumError: the recipe, or what it names, cannot be used.
     """
 
-    def __init__(self, config: SourceConfig, seed: int, height: int) -> None:
+    def __init__(self, config: SourceConfig, seed: int, height: int, charset: Path | None) -> None:
         from synth.pipeline import Pipeline
         from synth.recipe import Recipe
 
         assert config.recipe is not None
         self.name = config.name
-        overrides = [*config.overrides, f"seed={seed}", f"layout.height={height}"]
+        overrides = [f"seed={seed}", f"layout.height={height}", *config.overrides]
         sections = {"fonts": {"paths": [str(path) for path in config.fonts]}} if config.fonts else {}
         recipe = Recipe.load(config.recipe, corpus=config.corpus, overrides=overrides, **sections)
+        if charset is not None and recipe.corpus.charset is None:
+            recipe = recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"charset": charset})})
         self._pipeline: Pipeline = Pipeline(recipe)
 
     def sample(self, index: int) -> Sample:
         """See `Source.sample`."""
-        made = self._pipeline.sample(index)
-        key = f"{self.name}: sample {index}"
-        return Sample(decode(made.encoded, key), made.text, key)
+        return self.samples([index])[0]
+
+    def samples(self, indexes: Sequence[int]) -> list[Sample]:
+        """Some samples: those that `sample` gives one by one, in less time. Raises ScriptoriumError."""
+        keys = [f"{self.name}: sample {index}" for index in indexes]
+        made = zip(self._pipeline.samples(indexes), keys, strict=True)
+        return [Sample(decode(sample.encoded, key), sample.text, key) for sample, key in made]
 
     def length(self, index: int) -> int:
         """Units of the text that sample `index` tries first: what its width will be like."""
         return len(self._pipeline.first_text(index).units)
 
-    def warm(self) -> None:
-        """Draw one sample, so that what is wrong with fonts or corpora is said here. Raises ScriptoriumError."""
-        self._pipeline.sample(0)
 
-
-def open_source(config: SourceConfig, seed: int = 0, height: int = 32) -> FileSource | Live:
+def open_source(
+    config: SourceConfig, seed: int = 0, height: int = 32, charset: Path | None = None
+) -> FileSource | Live:
     """Open what a configuration describes.
 
     Args:
         config: see `SourceConfig`.
-        seed: of live sources.
-        height: at which live sources draw, in pixels.
+        seed, height, charset: of a live source; see `Live`.
 
     Raises:
         ScriptoriumError: there is nothing, or nothing of use.
     """
     if config.recipe is not None:
-        return Live(config, seed, height)
+        return Live(config, seed, height, charset)
     path = config.path
     assert path is not None
     if path.is_dir():
-        for name in LABEL_FILES:
-            if (path / name).is_file():
-                return LabelFile(config.name, path / name, config.root or path, config.limit)
-        if next(path.rglob("data.mdb"), None) is None:
+        labels = next((path / name for name in LABEL_FILES if (path / name).is_file()), None)
+        if labels is None and next(path.rglob("data.mdb"), None) is None:
             raise ScriptoriumError(
                 f"source {config.name}: {path} holds neither LMDBs (data.mdb) nor a label file "
                 f"({', '.join(LABEL_FILES)}); name a data set"
             )
-        source: FileSource = Shards(config.name, path, config.limit)
     elif path.is_file():
-        source = LabelFile(config.name, path, config.root or path.parent, config.limit)
+        labels = path
     else:
         raise ScriptoriumError(f"source {config.name}: {path} is not there; name a data set or a label file")
+    source: FileSource
+    if labels is not None:
+        source = LabelFile(config.name, labels, config.root or labels.parent, config.limit)
+    else:
+        source = Shards(config.name, path, config.limit)
     if not len(source):
         raise ScriptoriumError(f"source {config.name}: {path} holds no samples; name another")
     return source
 
 
 def decode(data: bytes, key: str) -> NDArray[np.uint8]:
-    """A picture as `uint8`, H × W × 3 (BGR), turned as its EXIF data say. Raises BrokenSample."""
+    """A picture as `ocr.infer.images.decode` gives it: training sees what prediction sees. Raises BrokenSample."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:
-        image = None
-    if image is None:
-        raise BrokenSample(key, "no picture that can be read" if data else "empty")
-    return np.asarray(image, np.uint8)
-
-
-def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Height and width in pixels from the head of a JPEG or PNG; None where there is none (then decode it).
-
-    JPEG: ITU-T T.81, annex B; PNG: W3C PNG, section 11.2.2. A JPEG with EXIF data may be turned, so it is decoded.
-    """
-    if data.startswith(b"\xff\xd8"):
-        at, end = 2, len(data) - 9
-        while at < end and data[at] == 0xFF:
-            marker = data[at + 1]
-            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-                height, width = struct.unpack_from(">HH", data, at + 5)
-                return (height, width) if height and width else None
-            if marker == 0xE1:
-                return None
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    elif data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 33:
-        width, height = struct.unpack_from(">II", data, 16)
-        return (height, width) if height and width else None
-    return None
+        return images.decode(data, key)
+    except images.BadImage as error:
+        raise BrokenSample(key, str(error).removeprefix(f"{key}: ")) from None
 
 
 def nfc(text: str) -> str:

@@ -6,6 +6,7 @@ import http.client
 import io
 import os
 import re
+import struct
 import time
 import urllib.error
 import urllib.request
@@ -48,6 +49,10 @@ _SUFFIXES = frozenset(
         ".webp",
     )
 )
+_FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # baseline, extended, progressive
+# Tables, comments and application data that do not turn the picture: DHT, DQT, DRI, COM, APP0, APP2 to APP15.
+_SEGMENTS = frozenset((0xC4, 0xDB, 0xDD, 0xFE, 0xE0, *range(0xE2, 0xF0)))
+_PNG_NOTES = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # where Pillow looks for an orientation
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -163,6 +168,11 @@ def decode(data: bytes, name: str) -> NDArray[np.uint8]:
     """
     if not data:
         raise BadImage(f"{name}: is empty")
+    head = _jpeg_head(data)
+    if head is not None and head[0] * head[1] <= MAX_PIXELS:
+        image = _decode_jpeg(data, grey=head[2] == 1)
+        if image is not None:
+            return image
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's about sizes, which have our own limit, and about odd metadata
@@ -186,14 +196,54 @@ def _too_large(name: str) -> str:
 
 
 def _plain_jpeg(picture: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
-    """OpenCV's decoding of a JPEG that needs nothing else, in half of Pillow's time; it is the same to the bit."""
     if picture.format != "JPEG" or picture.mode not in ("L", "RGB") or _orientation(picture) != 1:
         return None
+    return _decode_jpeg(data, grey=picture.mode == "L")
+
+
+def _decode_jpeg(data: bytes, *, grey: bool) -> NDArray[np.uint8] | None:
+    """OpenCV's decoding of a JPEG that needs nothing else, in half of Pillow's time; it is the same to the bit."""
     if b"\xff\xd9" not in data[-64:]:  # OpenCV fills up what is cut off; Pillow refuses it
         return None
-    flag = cv2.IMREAD_GRAYSCALE if picture.mode == "L" else cv2.IMREAD_COLOR
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # larger than OpenCV's own limits
+        return None
     return None if image is None else image.astype(np.uint8, copy=False)
+
+
+def size(data: bytes) -> tuple[int, int] | None:
+    """Height and width of the picture that `decode` gives, where the head of a JPEG or PNG alone tells; else None.
+
+    Whether the rest is sound, only decoding shows.
+    """
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 33 and not any(map(data.__contains__, _PNG_NOTES)):
+        width, height = struct.unpack_from(">II", data, 16)
+    elif (head := _jpeg_head(data)) is not None:
+        height, width, _ = head
+    else:
+        return None
+    return (height, width) if 0 < height * width <= MAX_PIXELS else None
+
+
+def _jpeg_head(data: bytes) -> tuple[int, int, int] | None:
+    """Height, width and channels of a grey or colour JPEG without EXIF or XMP data, which may turn it; else None.
+
+    See ITU-T T.81, annex B; most files of a data set are told by it at a hundredth of the cost of opening them.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    at, end = 2, len(data) - 9
+    while at < end and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in _FRAMES:
+            depth, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+            return (height, width, channels) if height and width and depth == 8 and channels in (1, 3) else None
+        if marker not in _SEGMENTS:
+            return None
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def from_pillow(picture: Image.Image, name: str = "picture") -> NDArray[np.uint8]:

@@ -39,6 +39,7 @@ _LIBRARIES = ("scriptorium", "paddlepaddle", "paddlepaddle-gpu", "numpy", "openc
 _CHUNK = 1024  # evaluation pictures held in memory at a time
 _SHOWN = 20
 _FEW = 3
+_TRIED = 128  # samples of a recipe
 
 
 class Recognition(Task):
@@ -90,10 +91,13 @@ class Recognition(Task):
         streams: list[Stream] = []
         self.drops: dict[str, Counter[str]] = {}
         for number, source_config in enumerate(config.Train.sources):
-            source = open_source(source_config, settings.seed, config.Preprocess.height)
+            # Streams of their own: of other sources, of augmentation, of what `synth generate` makes with such a seed.
+            seed = (number + 1) * 2**32 + settings.seed
+            height = max(config.Train.sampler.heights or (config.Preprocess.height,))
+            source = open_source(source_config, seed, height, shipped(settings.character_dict_path))
             self.sources.append(source)
             if isinstance(source, Live):
-                source.warm()
+                self._try(source, limits)
                 streams.append(Endless(source.length))
                 continue
             index = Index.of(source, self.codec)
@@ -133,6 +137,28 @@ class Recognition(Task):
                 "look at it with `ocr audit`"
             )
         index.check_broken(source.name)
+
+    def _try(self, source: Live, limits: Limits) -> None:
+        """Draw the first samples, and say how many training does not take.
+
+        Raises:
+            ScriptoriumError: it takes none, or the recipe, its fonts or corpora cannot be used.
+        """
+        drops: Counter[str] = Counter()
+        for sample in source.samples(range(_TRIED)):
+            try:
+                limits.classes(sample)
+            except BrokenSample as error:
+                drops[error.reason] += 1
+        self.drops[source.name] = drops
+        self._log(f"source   {source.name}: drawn while training")
+        for reason, count in drops.most_common(_FEW):
+            self._log(f"         {count:8,} of the first {_TRIED} dropped, others drawn instead: {reason}")
+        if drops.total() == _TRIED:
+            raise ScriptoriumError(
+                f"source {source.name}: none of the first {_TRIED} samples can be trained on (mostly: "
+                f"{drops.most_common(1)[0][0]}); let the recipe keep to the dictionary and to Global.max_text_length"
+            )
 
     def begin_from(self, path: Path) -> Transfer:
         """Begin from the weights of another run.
@@ -204,6 +230,7 @@ def training_limits(config: Config, codec: Codec, time_stride: int) -> Limits:
         time_stride=time_stride,
         max_text_length=config.Global.max_text_length,
         max_wh_ratio=config.Global.max_wh_ratio,
+        least_height=min(config.Train.sampler.heights or (config.Preprocess.height,)),
     )
 
 
