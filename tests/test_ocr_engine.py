@@ -1,41 +1,29 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-import signal
+import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tiny_task import SPEC, VALUES, config, make_task, trained
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
 from ocr.config import Config, LearningRate
 from ocr.engine import checkpoint as store
 from ocr.engine.checkpoint import BrokenCheckpoint, Checkpoint
+from ocr.engine.log import RunLog
 from ocr.engine.optimiser import learning_rate
 from ocr.engine.transfer import check_share, transfer
 from ocr.runtime import Processor
-from ocr.spec import ModelSpec, Preprocess
+from ocr.spec import Preprocess
 from synth.strict import ConfigError
-
-SPEC = ModelSpec(architecture={"Backbone": {"name": "ConvNet"}}, units=("a", "b"), time_stride=4)
-VALUES: dict[str, Any] = {
-    "Global": {"character_dict_path": "chars.txt"},
-    "Architecture": {"Backbone": {"name": "ConvNet"}},
-    "Train": {"sources": [{"name": "real", "path": "data"}]},
-}
-
-
-def config(tmp_path: Path, **settings: Any) -> Config:
-    values = VALUES | {"Global": VALUES["Global"] | {"save_model_dir": str(tmp_path / "run")} | settings}
-    return Config.from_values(values | {"Optimizer": {"ema_decay": 0.9, "lr": {"learning_rate": 0.05}}})
-
 
 # -- configuration ---------------------------------------------------------------------------------------------------
 
@@ -206,6 +194,22 @@ def test_the_best_is_kept_and_meant_by_the_run_directory(tmp_path: Path) -> None
         store.resolve(tmp_path / "empty")
 
 
+def test_a_write_that_fails_halfway_leaves_the_earlier_checkpoint(tmp_path: Path) -> None:
+    good = saved(tmp_path, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    weights = {"w": np.zeros(100_000, np.float32)}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(
+            ScriptoriumError, match=r"step-00000002: checkpoint could not be written \(File too large\)"
+        ):
+            store.save(tmp_path, Checkpoint(SPEC, weights, state={"step": 2, "best": {}}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == [good.name]
+    assert store.load(good).weights["w"].tolist() == [1, 1, 1]
+
+
 # -- weights of another run ------------------------------------------------------------------------------------------
 
 
@@ -234,61 +238,6 @@ def test_less_than_half_is_refused_unless_allowed() -> None:
 # -- the loop --------------------------------------------------------------------------------------------------------
 
 
-def make_task(steps_per_epoch: int = 6, stop_at: int = -1, bad_at: int = -1) -> Any:
-    paddle = pytest.importorskip("paddle")
-    from ocr.tasks.base import Evaluation, Task
-
-    class Toy(Task):
-        """Fits a line, with dropout, so that its random state matters."""
-
-        def __init__(self) -> None:
-            paddle.seed(3)
-            with paddle.utils.unique_name.guard():
-                self.model = paddle.nn.Sequential(
-                    paddle.nn.Linear(4, 8), paddle.nn.BatchNorm1D(8), paddle.nn.Dropout(0.3), paddle.nn.Linear(8, 1)
-                )
-            self.spec, self.steps_per_epoch = SPEC, steps_per_epoch
-
-        @contextmanager
-        def batches(self, start: int) -> Iterator[Any]:
-            class Batches:
-                waited = 0.0
-
-                def __iter__(self) -> Iterator[Any]:
-                    for step in range(start, 10**6):
-                        if step == stop_at:
-                            signal.raise_signal(signal.SIGTERM)
-                        yield step, np.random.default_rng((1, step)).standard_normal((8, 5)).astype(np.float32)
-
-            yield Batches()
-
-        def loss(self, batch: Any) -> tuple[Any, int]:
-            step, data = batch
-            data = paddle.to_tensor(data)
-            loss = (self.model(data[:, :4]) - data[:, 4:]).square().mean()
-            return (loss * float("nan") if step == bad_at else loss), 8
-
-        def keep(self, batch: Any, folder: Path) -> None:
-            folder.mkdir(parents=True)
-            np.save(folder / "batch.npy", batch[1])
-
-        def evaluate(self) -> Evaluation:
-            figure = float(sum(p.square().sum() for p in self.model.parameters()))
-            return Evaluation({"acc": figure}, figure)
-
-    return Toy()
-
-
-def trained(config: Config, task: Any, start: Path | None = None) -> tuple[Any, dict[str, Any]]:
-    from ocr.engine.distributed import Group
-    from ocr.engine.trainer import Trainer, arrays
-
-    trainer = Trainer(config, task, Group(), lambda line: None)
-    if start is not None:
-        trainer.restore(start)
-    return trainer.train(), arrays(task.model.state_dict())
-
-
 @pytest.mark.parametrize("stop_at", [1, 5, 9])
 def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, stop_at: int) -> None:
     settings = {"epoch_num": 2, "eval_batch_step": [0, 4]}
@@ -308,6 +257,66 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, stop_at: int)
     for name in one.ema:
         np.testing.assert_array_equal(one.ema[name], two.ema[name], err_msg=name)
     assert one.state == two.state
+
+
+def test_a_disk_that_fills_up_while_training_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"epoch_num": 2, "eval_batch_step": [0, 3]}
+    _, whole = trained(config(tmp_path / "whole", **settings), make_task())
+    parted = config(tmp_path / "parted", **settings)
+    own, saves = np.savez, []
+
+    def full(file: Any, **values: Any) -> None:
+        saves.append(file)
+        if len(saves) > 5:  # weights, their average, the optimiser; then again weights and average
+            raise OSError(28, "No space left on device")
+        own(file, **values)
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(ScriptoriumError, match=r"step-00000006: .*No space left on device.*go on .* with --resume"):
+        trained(parted, make_task())
+    monkeypatch.undo()
+    newest, broken = store.latest(tmp_path / "parted/run")
+    assert newest is not None
+    assert (newest.name, broken) == ("step-00000003", [])
+    _, resumed = trained(parted, make_task(), newest)
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
+
+
+def test_a_full_disk_is_named_when_metrics_are_written(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, 0)
+    with Path("/dev/full").open("w") as full:
+        log._file = full
+        with pytest.raises(ScriptoriumError, match=r"metrics\.jsonl: cannot be written \(No space left on device\)"):
+            log.add("train", 1, {"loss": 1.0})
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+@pytest.mark.parametrize(
+    ("spec", "weights", "message"),
+    [
+        ({"architecture": {"Backbone": {"name": "ResNet34_vd"}}}, {}, "another architecture; .* set Global.pretrained"),
+        ({"units": ("a", "c")}, {}, "another dictionary; to keep the units that stay set Global.pretrained_model"),
+        ({}, {"3.weight": None}, r"the checkpoint lacks 3\.weight"),
+        ({}, {"4.weight": np.zeros(2)}, r"the network has no place for 4\.weight"),
+        ({}, {"3.weight": np.zeros((9, 1))}, r"the checkpoint has another shape of 3\.weight"),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused(
+    tmp_path: Path, spec: dict[str, Any], weights: dict[str, Any], message: str
+) -> None:
+    trained(config(tmp_path, epoch_num=1), make_task())
+    found = store.load(store.steps(tmp_path / "run")[0])
+    found.spec = found.spec.model_copy(update=spec)
+    found.weights = {name: value for name, value in (found.weights | weights).items() if value is not None}
+    other = store.save(tmp_path / "other", found)
+    task = make_task()
+    before = {name: value.numpy().copy() for name, value in task.model.state_dict().items()}
+    with pytest.raises(ScriptoriumError, match=message):
+        trained(config(tmp_path / "new", epoch_num=1), task, other)
+    for name, value in task.model.state_dict().items():
+        np.testing.assert_array_equal(before[name], value.numpy(), err_msg=name)
 
 
 def test_nan_stops_with_the_batch_kept(tmp_path: Path) -> None:

@@ -172,11 +172,21 @@ def latest(run: Path) -> tuple[Path | None, list[str]]:
 
 
 def mark_best(run: Path, folder: Path, figure: Mapping[str, Any]) -> None:
-    """Note which checkpoint of a run is the best, in one step."""
+    """Note which checkpoint of a run is the best, in one step.
+
+    Raises:
+        ScriptoriumError: it could not be written; the earlier note is as it was.
+    """
     aside = run / f".{_BEST}.{os.getpid()}"
-    aside.write_text(json.dumps({"checkpoint": folder.name, **figure}, indent=1), encoding="utf-8")
-    _sync(aside)
-    aside.replace(run / _BEST)
+    try:
+        aside.write_text(json.dumps({"checkpoint": folder.name, **figure}, indent=1), encoding="utf-8")
+        _sync(aside)
+        aside.replace(run / _BEST)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ScriptoriumError(
+            f"{run / _BEST}: could not be written ({error.strerror or error}); make room and go on with --resume"
+        ) from error
 
 
 def best(run: Path) -> Path | None:
@@ -197,6 +207,8 @@ def prune(run: Path, keep: int) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     for left in (*run.glob(".step-*"), *run.glob(".old-step-*")):
         shutil.rmtree(left, ignore_errors=True)
+    for left in run.glob(f".{_BEST}.*"):
+        left.unlink(missing_ok=True)
 
 
 def resolve(path: Path) -> Path:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from augment.errors import ScriptoriumError
 
 METRICS_FILE = "metrics.jsonl"
 PLOT_FILE = "curves.png"
@@ -18,23 +20,28 @@ class RunLog:
     Args:
         run: the run directory.
         step: the step that the run goes on from; lines of later steps, of a run that was killed, are taken out.
+
+    Raises:
+        ScriptoriumError: something could not be written; the methods raise it, too.
     """
 
     def __init__(self, run: Path, step: int) -> None:
         self._run = run
-        run.mkdir(parents=True, exist_ok=True)
         self._path = run / METRICS_FILE
         kept = [line for line in _lines(self._path) if line["step"] <= step]
-        aside = run / f".{METRICS_FILE}.{os.getpid()}"
-        aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        aside.replace(self._path)
-        self._file = self._path.open("a", encoding="utf-8")
+        aside = run / f".{METRICS_FILE}"  # one that a kill left is written over
+        with _written(self._path):
+            run.mkdir(parents=True, exist_ok=True)
+            aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            aside.replace(self._path)
+            self._file = self._path.open("a", encoding="utf-8")
         self._board = _board(run)
 
     def add(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one line; `kind` is train or eval."""
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
-        self._file.flush()
+        with _written(self._path):
+            self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+            self._file.flush()
         if self._board is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
@@ -65,9 +72,10 @@ class RunLog:
             axis.set_ylim(0, 1)
             axis.legend()
         figure.axes[-1].set_xlabel("step")
-        aside = self._run / f".{os.getpid()}.{PLOT_FILE}"
-        figure.savefig(aside, dpi=100)
-        aside.replace(self._run / PLOT_FILE)
+        aside = self._run / f".{PLOT_FILE}"
+        with _written(self._run / PLOT_FILE):
+            figure.savefig(aside, dpi=100)
+            aside.replace(self._run / PLOT_FILE)
         return self._run / PLOT_FILE
 
     def close(self) -> None:
@@ -75,6 +83,16 @@ class RunLog:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ScriptoriumError(
+            f"{path}: cannot be written ({error.strerror or error}); mend that and go on with --resume"
+        ) from error
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
