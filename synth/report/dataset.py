@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import json
 import struct
 from collections import Counter
@@ -18,10 +16,10 @@ from typing import Any
 import cv2
 import numpy as np
 import unicodedata2
-from matplotlib.figure import Figure
 
 from augment.errors import ScriptoriumError
 from synth.recipe import Recipe
+from synth.report import plots
 from synth.report.preview import Letters, data_uri, faces, page, source_name, write_whole
 from synth.report.summary import absent_units, code_points, counted, quoted, shares, shown, size
 from synth.shards.manifest import NAME, read_manifest
@@ -40,8 +38,6 @@ _GALLERY = 60
 _TABLE = 20_000  # rows: what a browser shows without trouble
 _ROWS = 20  # fonts, sources and the like
 _NAMED = 200  # rare units named at the top
-_INK = "#7a828c"  # reads on a white and on a dark page
-_BAR = "#4a8cc7"
 
 
 @dataclass(slots=True)
@@ -307,12 +303,12 @@ def _page(data: _Data, seen: _Seen, absent: list[str]) -> str:
     missing = data.tally.missing if data.tally else Counter[str]()
     rows = sorted([(unit, 0) for unit in absent] + list(units.items()), key=lambda row: (row[1], row[0]))
     rare = [row for row in rows if row[1] < FEW] if whole else []
-    plots = [("Label length", _bars(Counter(seen.lengths), "units in a label"))]
+    drawn = [("Label length", plots.bars(Counter(seen.lengths), "units in a label"))]
     if seen.widths:
-        plots.append(("Image width", _histogram(seen.widths, "width in pixels")))
+        drawn.append(("Image width", plots.histogram(Counter(seen.widths), "width in pixels")))
     if seen.contrasts:
-        plots.append(("Contrast of the weakest unit", _histogram(seen.contrasts, "grey levels")))
-    plots.append(("Units by frequency", _ranks(units, whole)))
+        drawn.append(("Contrast of the weakest unit", plots.histogram(Counter(seen.contrasts), "grey levels")))
+    drawn.append(("Units by frequency", plots.ranks(units, (RARE, FEW) if whole else ())))
     tables = [
         ("Fonts", seen.fonts),
         ("Backgrounds", seen.backgrounds),
@@ -329,23 +325,23 @@ def _page(data: _Data, seen: _Seen, absent: list[str]) -> str:
         whole=whole,
         unit_count=len(units),
         unit_total=units.total(),
-        rows=[_row(unit, count, whole) for unit, count in rows[:_TABLE]],
+        rows=[unit_row(unit, count, whole) for unit, count in rows[:_TABLE]],
         more_rows=max(0, len(rows) - _TABLE),
-        rare=[_row(unit, count, whole) for unit, count in rare[:_NAMED]],
+        rare=[unit_row(unit, count, whole) for unit, count in rare[:_NAMED]],
         rare_count=sum(count < RARE for _, count in rare),
         few_count=len(rare),
         never_count=len(absent),
         few_limit=FEW,
         rare_limit=RARE,
-        plots=[{"title": title, "uri": uri} for title, uri in plots],
+        plots=[{"title": title, "uri": uri} for title, uri in drawn],
         tables=[
-            {"title": title, "note": f"{len(counts):,}", **_table(counts, sampled)}
+            {"title": title, "note": f"{len(counts):,}", **bar_table(counts, sampled)}
             for title, counts in tables
             if counts
         ],
         attempts=data.count + drops.total(),
-        drops={"total": drops.total(), **_table(drops, data.count + drops.total())},
-        missing=[_row(character, count, False) for character, count in missing.most_common(_NAMED)],
+        drops={"total": drops.total(), **bar_table(drops, data.count + drops.total())},
+        missing=[unit_row(character, count, False) for character, count in missing.most_common(_NAMED)],
         missing_count=len(missing),
         gallery=seen.gallery,
     )
@@ -384,7 +380,8 @@ def _facts(data: _Data, seen: _Seen) -> list[tuple[str, str]]:
     return facts
 
 
-def _row(unit: str, count: int, marked: bool) -> dict[str, Any]:
+def unit_row(unit: str, count: int, marked: bool) -> dict[str, Any]:
+    """What panels.html shows of a unit; `marked`: as rare or few where it is."""
     names = [unicodedata2.name(character, "unnamed") for character in unit]
     return {
         "shown": shown(unit),
@@ -395,7 +392,8 @@ def _row(unit: str, count: int, marked: bool) -> dict[str, Any]:
     }
 
 
-def _table(counts: Mapping[str, int], whole: int) -> dict[str, Any]:
+def bar_table(counts: Mapping[str, int], whole: int) -> dict[str, Any]:
+    """What panels.html shows as bars: the most frequent, with their shares of `whole`."""
     rows = shares(counts, whole)
     most = max((count for _, count, _ in rows), default=1)
     return {
@@ -405,56 +403,3 @@ def _table(counts: Mapping[str, int], whole: int) -> dict[str, Any]:
         ],
         "more": max(0, len(rows) - _ROWS),
     }
-
-
-def _figure() -> tuple[Figure, Any]:
-    figure = Figure(figsize=(5.6, 2.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_INK)
-    axes.tick_params(colors=_INK, labelsize=9)
-    axes.grid(axis="y", color=_INK, alpha=0.2, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    return figure, axes
-
-
-def _svg(figure: Figure) -> str:
-    out = io.BytesIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(out.getvalue()).decode()}"
-
-
-def _bars(counts: Mapping[int, int], label: str) -> str:
-    figure, axes = _figure()
-    axes.bar(list(counts), list(counts.values()), width=0.85, color=_BAR)
-    axes.set_xlabel(label, color=_INK, fontsize=9)
-    return _svg(figure)
-
-
-def _histogram(values: Sequence[float], label: str) -> str:
-    figure, axes = _figure()
-    # A few very wide images must not press all others into one bar.
-    end = float(np.quantile(values, 0.995))
-    inside = np.minimum(values, end)
-    axes.hist(inside, bins=48, color=_BAR)
-    beyond = " (the last bar: and above)" if max(values) > end else ""
-    axes.set_xlabel(label + beyond, color=_INK, fontsize=9)
-    return _svg(figure)
-
-
-def _ranks(units: Counter[str], limits: bool) -> str:
-    figure, axes = _figure()
-    counts = sorted(units.values(), reverse=True)
-    axes.fill_between(range(1, len(counts) + 1), counts, 0.8, color=_BAR, alpha=0.8, step="mid", linewidth=0)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_ylim(bottom=0.8)
-    axes.set_xlim(0.5, len(counts) + 0.5)
-    if limits:
-        for limit in (RARE, FEW):
-            axes.axhline(limit, color="#c9772b", linewidth=0.9, linestyle=(0, (4, 3)))
-    axes.set_xlabel(
-        "units, most frequent first" + (f"; lines at {RARE} and {FEW}" if limits else ""), color=_INK, fontsize=9
-    )
-    return _svg(figure)

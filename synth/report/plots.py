@@ -1,0 +1,86 @@
+"""Small plots for pages, as SVG in a `data:` address; they read on a white and on a dark page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+_INK = "#7a828c"
+_BAR = "#4a8cc7"
+_MARK = "#c9772b"
+_BINS = 48
+
+
+def bars(counts: Mapping[int, int], label: str, marks: Mapping[str, float] | None = None) -> str:
+    """A bar for each value.
+
+    Args:
+        counts: how often each value occurs.
+        label: of the axis of values.
+        marks: values to mark, by what stands beside them.
+    """
+    figure, axes = _figure(label)
+    axes.bar(list(counts), list(counts.values()), width=0.85, color=_BAR)
+    _mark(axes, marks)
+    return _svg(figure)
+
+
+def histogram(counts: Mapping[float, int], label: str, marks: Mapping[str, float] | None = None) -> str:
+    """Values in 48 groups; see `bars`. The last group has the largest half per cent, however large they are."""
+    values, weights = np.array(list(counts), np.float64), np.array(list(counts.values()), np.float64)
+    order = np.argsort(values)
+    values, weights = values[order], weights[order]
+    # A few very wide images must not press all others into one bar.
+    end = values[np.searchsorted(np.cumsum(weights), 0.995 * weights.sum())]
+    figure, axes = _figure(label + (" (the last bar: and above)" if values[-1] > end else ""))
+    axes.hist(np.minimum(values, end), bins=_BINS, weights=weights, color=_BAR)
+    _mark(axes, {name: value for name, value in (marks or {}).items() if value <= end})
+    return _svg(figure)
+
+
+def ranks(counts: Mapping[str, int], limits: tuple[int, ...] = ()) -> str:
+    """Frequencies of units from the most frequent on, with lines at some limits."""
+    at = f"; lines at {' and '.join(map(str, limits))}" if limits else ""
+    figure, axes = _figure(f"units, most frequent first{at}")
+    found = sorted(counts.values(), reverse=True)
+    axes.fill_between(range(1, len(found) + 1), found, 0.8, color=_BAR, alpha=0.8, step="mid", linewidth=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_ylim(bottom=0.8)
+    axes.set_xlim(0.5, len(found) + 0.5)
+    for limit in limits:
+        axes.axhline(limit, color=_MARK, linewidth=0.9, linestyle=(0, (4, 3)))
+    return _svg(figure)
+
+
+def _figure(label: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(5.6, 2.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_INK)
+    axes.tick_params(colors=_INK, labelsize=9)
+    axes.grid(axis="y", color=_INK, alpha=0.2, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_xlabel(label, color=_INK, fontsize=9)
+    return figure, axes
+
+
+def _mark(axes: Any, marks: Mapping[str, float] | None) -> None:
+    for name, value in (marks or {}).items():
+        axes.axvline(value, color=_MARK, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.annotate(
+            name, (value, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
+            color=_MARK, fontsize=8, va="top",
+        )  # fmt: skip
+
+
+def _svg(figure: Figure) -> str:
+    out = io.BytesIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(out.getvalue()).decode()}"
