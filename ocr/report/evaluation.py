@@ -218,14 +218,22 @@ def _mistake(
         image = picture(source, mistake.index)
     except ScriptoriumError as error:
         return found | {"problem": str(error)}
+    return found | inline_picture(image)
+
+
+def inline_picture(image: NDArray[np.uint8]) -> dict[str, Any]:
+    """A line's picture for a page: its `data:` address, width and height in CSS pixels, none larger than of use."""
     height, width = image.shape[:2]
     scale = min((_TALL if height > 1.5 * width else _LOW) / height, _WIDE / width)
     if scale * _SHARP < 1:
         small = max(1, round(width * scale * _SHARP)), max(1, round(height * scale * _SHARP))
         image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
     data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-    size = {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
-    return found | {"uri": data_uri(data), **size}
+    return {
+        "uri": data_uri(data),
+        "width": max(1, round(width * scale)),
+        "height": max(1, round(height * scale)),
+    }
 
 
 def _runs(characters: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:

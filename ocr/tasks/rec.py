@@ -90,11 +90,8 @@ class Recognition(Task):
         self.sources: list[FileSource | Live] = []
         streams: list[Stream] = []
         self.drops: dict[str, Counter[str]] = {}
-        for number, source_config in enumerate(config.Train.sources):
-            # Streams of their own: of other sources, of augmentation, of what `synth generate` makes with such a seed.
-            seed = (number + 1) * 2**32 + settings.seed
-            height = max(config.Train.sampler.heights or (config.Preprocess.height,))
-            source = open_source(source_config, seed, height, shipped(settings.character_dict_path))
+        for number in range(len(config.Train.sources)):
+            source = open_training_source(config, number)
             self.sources.append(source)
             if isinstance(source, Live):
                 self._try(source, limits)
@@ -220,6 +217,14 @@ class Recognition(Task):
         if not self.config.Eval.sources:
             return None
         return evaluate(Recogniser(ModelBackend(self.model, self.spec)), self.config)
+
+
+def open_training_source(config: Config, number: int) -> FileSource | Live:
+    """Source `number` of `Train.sources`. Raises ScriptoriumError: see `open_source`."""
+    # Streams of their own: of other sources, of augmentation, of what `synth generate` makes with such a seed.
+    seed = (number + 1) * 2**32 + config.Global.seed
+    height = max(config.Train.sampler.heights or (config.Preprocess.height,))
+    return open_source(config.Train.sources[number], seed, height, shipped(config.Global.character_dict_path))
 
 
 def training_limits(config: Config, codec: Codec, time_stride: int) -> Limits:
