@@ -95,6 +95,7 @@ def evaluate_model(config: Config, model: Path | None, report: Path | None, log:
         raise ScriptoriumError("Eval.sources: there are none; name what to evaluate on")
     started = runtime.start(settings.threads, settings.processor_mend)
     _choose_device(settings.use_gpu)
+    from ocr.data.sources import open_source
     from ocr.infer.backends import open_backend
     from ocr.infer.recogniser import Recogniser
     from ocr.report.evaluation import write_evaluation
@@ -107,7 +108,13 @@ def evaluate_model(config: Config, model: Path | None, report: Path | None, log:
     for name, metric in found.details.items():
         result = metric.result()
         log(f"{name:24}{result['acc']:8.2%}{result['cer']:8.2%}{result['count']:8,}")
-    page = write_evaluation(found.details, config, report or settings.save_model_dir / "evaluation.html")
+    sources = {source.name: open_source(source) for source in config.Eval.sources}
+    page = write_evaluation(
+        found.details,
+        lambda name, index: sources[name].sample(index).image,
+        f"Evaluation of {backend.spec.name}",
+        report or settings.save_model_dir / "evaluation.html",
+    )
     log(f"page     {page}")
     return found
 
