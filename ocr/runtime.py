@@ -8,11 +8,13 @@ instruction, so it follows the processor's own flags. Results agree to rounding;
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
 import signal
 import sys
 import threading
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,12 +115,19 @@ def start(threads: int = 0, mend: bool = True) -> Runtime:
 
 
 def import_paddle() -> None:
-    """Import Paddle after `start`, and give SIGTERM back to its handler in Python: Paddle takes it away.
+    """Import Paddle after `start`, and take back what it does to the whole process.
 
-    Otherwise the signal ends a command with a trace of Paddle's, and nothing is tidied up.
+    It takes SIGTERM away from its handler in Python, so that the signal ends a command with a trace of Paddle's and
+    nothing is tidied up; and it sets up the root logger, so that other libraries begin to talk.
     """
-    import paddle  # noqa: F401
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No ccache found")  # nothing is compiled here
+        import paddle  # noqa: F401
 
+    root.setLevel(level)
+    root.handlers[:] = handlers
     handler = signal.getsignal(signal.SIGTERM)
     if handler is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)

@@ -72,11 +72,14 @@ def _figure(label: str) -> tuple[Figure, Any]:
 
 
 def _mark(axes: Any, marks: Mapping[str, float] | None) -> None:
-    for name, value in (marks or {}).items():
+    places = sorted((value, name) for name, value in (marks or {}).items())
+    for number, (value, name) in enumerate(places):
         axes.axvline(value, color=_MARK, linewidth=0.9, linestyle=(0, (4, 3)))
+        # The last name right of its line, others left: two that are close stay apart.
+        side, shift = ("left", 3) if number == len(places) - 1 else ("right", -3)
         axes.annotate(
-            name, (value, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
-            color=_MARK, fontsize=8, va="top",
+            name, (value, 1), (shift, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
+            color=_MARK, fontsize=8, va="top", ha=side,
         )  # fmt: skip
 
 
