@@ -48,6 +48,40 @@ def main() -> None:
 
 @main.command(cls=Several)
 @_config_options
+@click.option("--output", type=_FILE, metavar="FILE", help="HTML page (default: audit.html in the run directory).")
+def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
+    """Check the data of a configuration before training; exits with 1 on what would make training fail.
+
+    \b
+    ocr audit -c configs/rec/crnn.yml
+    """
+    from ocr.data.audit import audit as check
+
+    loaded = _load(config, override)
+    found = check(loaded)
+    click.echo(found.text(), nl=False)
+    click.echo(f"page     {found.write(output or loaded.Global.save_model_dir / 'audit.html')}")
+    if found.fatal:
+        sys.exit(1)
+
+
+@main.command("show-batch", cls=Several)
+@_config_options
+@click.option("--output", type=_FILE, default=Path("batch.png"), show_default=True, metavar="FILE", help="A picture.")
+@click.option("--step", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Number of the batch.")
+def show_batch(config: Path, override: tuple[str, ...], output: Path, step: int) -> None:
+    """Draw what the network will see: a batch, augmented and padded, with its labels as the network's classes.
+
+    \b
+    ocr show-batch -c configs/rec/crnn.yml
+    """
+    from ocr.data.show import show_batch as draw
+
+    click.echo(draw(_load(config, override), step, output), nl=False)
+
+
+@main.command(cls=Several)
+@_config_options
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the run directory, if there is one.")
 def train(config: Path, override: tuple[str, ...], resume: bool) -> None:
     """Train as a configuration says.

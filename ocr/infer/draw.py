@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,30 +27,39 @@ class CaptionDrawer:
     """Writes texts below pictures.
 
     Plain upright faces go before others; a text that no face covers is drawn by several.
+
+    Args:
+        fonts: files and folders beside the fonts of the machine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fonts: Sequence[Path] = ()) -> None:
+        self._fonts = fonts
         self._cache = GlyphCache()
 
     @cached_property
     def _books(self) -> list[FontBook]:
-        faces = scan().faces
-        plain = [face for face in faces if face.family.startswith(_PLAIN) and face.style in _STYLES]
+        faces = [*scan().faces, *(scan(self._fonts).faces if self._fonts else ())]
+        plain = [
+            face
+            for face in faces
+            if face.family.startswith(_PLAIN) and "Mono" not in face.family and face.style in _STYLES
+        ]
         config = Fonts(variations=0)
         return [FontBook(some, config) for some in (plain, faces) if some]
 
-    def __call__(self, image: NDArray[np.uint8], text: str) -> tuple[NDArray[np.uint8], bool]:
+    def __call__(self, image: NDArray[np.uint8], text: str, size: int = 0) -> tuple[NDArray[np.uint8], bool]:
         """The picture with the text below it.
 
         Args:
             image: H × W × 3 (BGR) or H × W (grey).
             text: one line, in logical order.
+            size: pixels per em; 0: after the picture's height.
 
         Returns:
             BGR, and whether the text could be drawn; otherwise the room for it stays white.
         """
         height, width = image.shape[:2]
-        size = min(max(height * 3 // 4, _SMALLEST), _LARGEST)
+        size = size or min(max(height * 3 // 4, _SMALLEST), _LARGEST)
         text = clean(text).strip()
         ink = self._ink(text, size) if text else None
         ink_height, ink_width = (size, 0) if ink is None else ink.shape

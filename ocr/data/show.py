@@ -1,0 +1,113 @@
+"""A training batch as a picture: what the network sees, and the labels it is to learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from augment.errors import ScriptoriumError
+from ocr import runtime
+from ocr.config import Config
+from ocr.infer.draw import CaptionDrawer
+from synth.report.preview import contact_sheet, write_whole
+from synth.report.summary import counted
+
+_SMALL = 64  # pictures up to this height are doubled
+_RULER = 6  # pixels
+_STEPS = ((199, 140, 74), (238, 214, 186))  # BGR: one time step, and the next
+_TINT, _HATCH = (214, 226, 242), (150, 176, 222)  # BGR, of what is beyond a picture's own time steps
+_GAP = 8  # pixels between hatches
+_LABEL, _FACTS = 26, 13  # pixels per em
+
+
+def show_batch(config: Config, step: int, output: Path) -> str:
+    """Draw the batch of a training step, augmented and padded as the network gets it.
+
+    Below each picture are its time steps, as a ruler; what is beyond them, where only wider pictures of the batch
+    reach, is hatched. Then comes the label, put together from the classes that the network is to learn.
+
+    Args:
+        config: see `Config`.
+        step: of the run, from 0, where each step takes one batch.
+        output: the picture, a PNG.
+
+    Returns:
+        The same as lines for the terminal.
+
+    Raises:
+        ScriptoriumError: the configuration or the data cannot be trained on, or the picture not be written.
+    """
+    if output.suffix.lower() != ".png":
+        raise ScriptoriumError(f"{output}: the picture is a PNG; name a file that ends in .png")
+    settings = config.Global
+    runtime.start(settings.threads, settings.processor_mend)
+    runtime.import_paddle()
+    from ocr.engine.distributed import Group
+    from ocr.tasks.rec import Recognition
+
+    lines: list[str] = []
+    loader = config.Train.loader.model_copy(update={"num_workers": 0})
+    train = config.Train.model_copy(update={"loader": loader})
+    task = Recognition(config.model_copy(update={"Train": train}), Group(), lines.append)
+    with task.batches(step) as batches:
+        batch = next(iter(batches))
+    stride = task.spec.time_stride
+    names = [source.name for source in task.sources]
+    drawer = CaptionDrawer([path for source in config.Train.sources for path in source.fonts])
+    height, width = batch.images.shape[1:3]
+    lines.append(
+        f"batch    {step:,}: {counted(len(batch.texts), 'picture')} of {width} × {height} pixels, "
+        f"{counted(width // stride, 'time step')}"
+    )
+    rows = [("", "source", "units", "steps", "record", "label")]
+    cells = []
+    undrawn = 0
+    for number, image in enumerate(batch.images):
+        count, steps = int(batch.lengths[number]), int(batch.steps[number])
+        text = task.codec.decode(batch.labels[number, :count])
+        source = names[batch.sources[number]]
+        cell, drawn = drawer(_ruled(image, steps, stride), text, _LABEL)
+        undrawn += not drawn
+        facts = f"{number + 1} {source}: {counted(count, 'unit')}, {counted(steps, 'step')}"
+        cells.append(drawer(cell, facts, _FACTS)[0])
+        rows.append((f"{number + 1}", source, f"{count}", f"{steps}", batch.keys[number], text))
+    write_whole(output, cv2.imencode(".png", contact_sheet(cells))[1].tobytes())
+    lines += _table(rows)
+    if undrawn:
+        lines.append(f"fonts    none for {counted(undrawn, 'label')}; run `synth fonts install SCRIPT`")
+    lines.append(f"picture  {output}")
+    return "\n".join(lines) + "\n"
+
+
+def _ruled(image: NDArray[np.uint8], steps: int, stride: int) -> NDArray[np.uint8]:
+    """A picture of a batch, H × W × channels, with its own time steps below it and the rest hatched; BGR."""
+    factor = 2 if image.shape[0] <= _SMALL else 1
+    # Doubled pixels stay what they are: smoothing would hide what is there to be seen.
+    large = np.repeat(np.repeat(np.broadcast_to(image, (*image.shape[:2], 3)), factor, 0), factor, 1)
+    height, width = large.shape[:2]
+    stride *= factor
+    own = min(steps * stride, width)
+    across, down = np.meshgrid(np.arange(own, width), np.arange(height))
+    large[:, own:] = np.where((across + down)[..., None] % _GAP < 1, np.uint8(_HATCH), np.uint8(_TINT))
+    ruler = np.full((_RULER, width, 3), 255, np.uint8)
+    ruler[:, :own] = np.array(_STEPS, np.uint8)[np.arange(own) // stride % 2]
+    return np.concatenate([large, ruler])
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Columns side by side, numbers to the right; the label comes last, for it may run from right to left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for number, source, units, steps, key, text in rows:
+        parts = [
+            number.rjust(widths[0]),
+            source.ljust(widths[1]),
+            units.rjust(widths[2]),
+            steps.rjust(widths[3]),
+            key.ljust(widths[4]),
+        ]
+        lines.append("  ".join([*parts, text]))
+    return lines
