@@ -158,6 +158,11 @@ class Sampler(Section):
     epoch_size: _CountOrNone = Field(
         0, description="samples per epoch; 0: one pass over the largest source, or as the ratios give"
     )
+    easy_first: _CountOrNone = Field(
+        0,
+        description="so many samples of each source begin the first pass narrow ones first, as in SortaGrad (Amodei et "
+        "al., 2016): CTC finds its way sooner",
+    )
     heights: tuple[Annotated[int, Field(ge=16, le=256, multiple_of=8)], ...] = Field(
         (), description="heights that batches take turns in, anew each epoch; none: the architecture's one"
     )

@@ -62,11 +62,27 @@ class Passes(Stream):
         widths: of these, in pixels.
         seed: of the run.
         number: of the source.
+        easy_first: so many samples at the beginning of the first pass come narrow ones first.
     """
 
-    def __init__(self, indexes: NDArray[np.int64], widths: NDArray[np.int64], seed: int, number: int) -> None:
+    def __init__(
+        self,
+        indexes: NDArray[np.int64],
+        widths: NDArray[np.int64],
+        seed: int,
+        number: int,
+        easy_first: int = 0,
+    ) -> None:
         self._indexes, self._widths = indexes, widths
-        self._order = lru_cache(maxsize=2)(lambda turn: _rng(seed, _PASS, number, turn).permutation(len(indexes)))
+
+        def order(turn: int) -> NDArray[np.int64]:
+            found = _rng(seed, _PASS, number, turn).permutation(len(indexes))
+            if turn == 0:
+                first = found[:easy_first]
+                found[:easy_first] = first[np.argsort(widths[first], kind="stable")]
+            return found
+
+        self._order = lru_cache(maxsize=2)(order)
 
     def __len__(self) -> int:
         return len(self._indexes)

@@ -101,7 +101,8 @@ class Recognition(Task):
             usable, drops = index.usable(limits)
             self.drops[source.name] = drops
             self._tell(source, len(usable), drops, index)
-            streams.append(Passes(usable, index.scaled_widths(config.Preprocess)[usable], settings.seed, number))
+            widths = index.scaled_widths(config.Preprocess)[usable]
+            streams.append(Passes(usable, widths, settings.seed, number, config.Train.sampler.easy_first))
         loader = config.Train.loader
         self.plan = build_plan(
             config.Train.sampler,
