@@ -203,7 +203,7 @@ def launch(folder: Path, event: str = "", at: int = -1, who: int = 1) -> list[in
         pair.append(subprocess.Popen(command, env=os.environ | places, stdout=log, stderr=subprocess.STDOUT))
         log.close()
     try:
-        return [process.wait(120) for process in pair]
+        return [process.wait(300) for process in pair]
     finally:
         for process in pair:
             process.kill()
@@ -226,7 +226,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     launcher = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node=2", "--backend=gloo"]
     command = [*launcher, f"--log_dir={folder / 'log'}", __file__, str(folder), "slow", "-1", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     logs = [path.read_text() for path in sorted((folder / "log").glob("workerlog.*"))]
     assert done.returncode == 0, (done.stdout, done.stderr, logs)
     return folder
