@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -133,7 +133,9 @@ def export(model: Path, output: Path, format_: str) -> None:
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--draw", type=_FILE, metavar="DIR", help="Also write each picture with its text.")
 @click.option("--threads", type=click.IntRange(0), default=0, show_default=True, help="Of the network; 0: all cores.")
-def predict(images: tuple[str, ...], model: Path, format_: str, draw: Path | None, threads: int) -> None:
+def predict(
+    images: tuple[str, ...], model: Path, format_: Literal["table", "json"], draw: Path | None, threads: int
+) -> None:
     """Read pictures of words or lines: text and confidence of each.
 
     \b
