@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -62,11 +63,23 @@ def synth(own_cache: Path) -> Callable[..., Done]:
     """Runs `synth` with some arguments in this process."""
     from synth.cli import main
 
+    return _runner(main, "synth")
+
+
+@pytest.fixture(scope="module")
+def ocr(own_cache: Path) -> Callable[..., Done]:
+    """Runs `ocr` with some arguments in this process."""
+    from ocr.cli import main
+
+    return _runner(main, "ocr")
+
+
+def _runner(main: Any, name: str) -> Callable[..., Done]:
     def run(*args: object) -> Done:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                main.main([str(arg) for arg in args], prog_name="synth")
+                main.main([str(arg) for arg in args], prog_name=name)
                 code: object = 0
             except SystemExit as end:
                 code = end.code or 0

@@ -470,10 +470,10 @@ def _judge(audit: Audit) -> None:
                 "take them off"
             )
     for same in audit.repeated:
-        named = "; ".join(f"{mine} is {theirs}" for mine, theirs in same.pairs[:_FEW])
+        mine, theirs = same.pairs[0]
         warnings.append(
             f"{counted(same.count, 'picture')} of {same.train} are in {same.evaluation}, too, whose figures they "
-            f"flatter: {named}{_dots(same.count, _FEW)}"
+            f"flatter, such as {mine}, there {theirs}"
         )
     known = {unit: count for unit, count in audit.coverage().items() if count is not None}
     never = {unit: count for unit, count in known.items() if not count}
