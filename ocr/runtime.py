@@ -7,7 +7,9 @@ instruction, so it follows the processor's own flags. Results agree to rounding;
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import logging
 import os
 import platform
@@ -80,6 +82,7 @@ class Runtime:
 
     def header(self) -> str:
         """One line for the head of a run."""
+        import_paddle()
         import paddle
 
         parts = [f"Paddle {paddle.__version__}", f"{self.threads} thread{'s' if self.threads > 1 else ''}"]
@@ -122,9 +125,14 @@ def import_paddle() -> None:
     """
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No ccache found")  # nothing is compiled here
-        import paddle  # noqa: F401
+    said = io.StringIO()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(said):
+            warnings.filterwarnings("ignore", "No ccache found")  # nothing is compiled here
+            import paddle  # noqa: F401
+    finally:
+        # It warns of more than one thread, which a build with OpenBLAS would not bear.
+        sys.stderr.writelines(line for line in said.getvalue().splitlines(True) if "OMP_NUM_THREADS" not in line)
 
     root.setLevel(level)
     root.handlers[:] = handlers
