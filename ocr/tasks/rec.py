@@ -166,9 +166,13 @@ class Recognition(Task):
         """
         folder = store.resolve(path)
         spec, weights = store.load_model(folder)
-        merged, found = transfer(
-            arrays(self.model.state_dict()), weights, self.model.class_axes(), self.codec.row_map(spec.units)
-        )
+        state = self.model.state_dict()
+        # Paddle gives each weight of a recurrent layer two names.
+        first = {id(value): name for name, value in reversed(state.items())}
+        again = {name for name, value in state.items() if first[id(value)] != name}
+        own = arrays({name: value for name, value in state.items() if name not in again})
+        given = {name: value for name, value in weights.items() if name not in again}
+        merged, found = transfer(own, given, self.model.class_axes(), self.codec.row_map(spec.units))
         check_share(found, str(folder), self.config.Global.allow_partial)
         import paddle
 
