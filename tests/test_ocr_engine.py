@@ -176,7 +176,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, monkeypatch: 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(store, "write_arrays", full)
     with pytest.raises(ScriptoriumError, match="No space left on device"):
         saved(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == [good.name]
@@ -263,15 +263,15 @@ def test_a_disk_that_fills_up_while_training_loses_nothing(tmp_path: Path, monke
     settings = {"epoch_num": 2, "eval_batch_step": [0, 3]}
     _, whole = trained(config(tmp_path / "whole", **settings), make_task())
     parted = config(tmp_path / "parted", **settings)
-    own, saves = np.savez, []
+    own, saves = store.write_arrays, []
 
-    def full(file: Any, **values: Any) -> None:
-        saves.append(file)
+    def full(path: Path, values: Any) -> None:
+        saves.append(path)
         if len(saves) > 5:  # weights, their average, the optimiser; then again weights and average
             raise OSError(28, "No space left on device")
-        own(file, **values)
+        own(path, values)
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(store, "write_arrays", full)
     with pytest.raises(ScriptoriumError, match=r"step-00000006: .*No space left on device.*go on .* with --resume"):
         trained(parted, make_task())
     monkeypatch.undo()

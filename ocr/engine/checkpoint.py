@@ -82,8 +82,7 @@ def save(run: Path, checkpoint: Checkpoint, extra: Mapping[str, str] | None = No
             ("optimiser.npz", checkpoint.optimiser),
         ):
             if arrays:
-                with (aside / name).open("wb") as file:
-                    np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub means allow_pickle
+                write_arrays(aside / name, arrays)
         checkpoint.spec.save(aside)
         texts = {"state.json": json.dumps(checkpoint.state, indent=1), **(extra or {})}
         for name, text in texts.items():
@@ -229,6 +228,14 @@ def resolve(path: Path) -> Path:
         why = f" ({broken[0]})" if broken else ""
         raise ScriptoriumError(f"{path}: no model there{why}; name a run directory, a checkpoint or an exported model")
     return newest
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an `.npz` file. Raises OSError: `numpy.savez` does, too, but goes on about it when it is tidied up."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, value, allow_pickle=False)
 
 
 def _arrays(path: Path) -> Arrays:
