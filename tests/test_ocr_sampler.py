@@ -258,6 +258,16 @@ def test_a_live_source_runs_on_and_is_sorted_by_the_length_of_its_texts() -> Non
     assert within < 2
 
 
+def test_easy_first_sorts_the_beginning_of_the_first_pass_alone() -> None:
+    rng = np.random.default_rng(2)
+    widths = rng.integers(16, 320, 4000)
+    plain, easy = (Passes(np.arange(4000), widths, 0, 0, first) for first in (0, 1500))
+    begun = easy.stretch(0, 1500)[0]
+    assert (np.diff(widths[begun]) >= 0).all()
+    assert sorted(begun) == sorted(plain.stretch(0, 1500)[0])
+    np.testing.assert_array_equal(easy.stretch(1500, 12_000)[0], plain.stretch(1500, 12_000)[0])
+
+
 def test_the_length_of_an_epoch() -> None:
     names, streams = ["real", "synth"], [passes(1000, 0), passes(3000, 1)]
     one = build_plan(Sampler(), ["real"], streams[:1], 64, 32, 0)

@@ -1,16 +1,24 @@
-"""Batches in order, prepared ahead by other processes."""
+"""Batches in order, prepared ahead by other processes.
+
+Of n processes each prepares every n-th batch, plan and all, and sends it through a pipe of its own. So there is nothing
+to hand out, no shared memory, and a process that has lost its reader ends by itself.
+"""
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 import time
-from collections import Counter, deque
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from itertools import count, cycle
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 
 from augment.errors import ScriptoriumError
 from ocr.data.index import too_many_broken
@@ -18,21 +26,21 @@ from ocr.data.prepare import Batch, Preparer
 from ocr.data.sampler import Planned
 
 _NAMED = 5
-_EMPTY = 100
+_EMPTY = 100  # batches in a row
 
-_preparer: Preparer | None = None
+Plan = Callable[[int], Planned]
 
 
 class Loader:
     """Iterates over the batches of a plan from some step on, without an end.
 
     Args:
-        plan: the batch of a step, in draws.
+        plan: the batch of a step, in draws; pickled for the processes, as `prepare` is.
         prepare: makes a batch of draws.
         names: of the sources.
         sizes: samples of each source; 0 for one without an end.
         workers: processes that prepare batches; 0: this one does, when a batch is asked for.
-        prefetch: batches prepared ahead.
+        prefetch: batches prepared ahead, beside those under way; each process holds one at least.
         start: the first step.
         log: where names of broken records go.
 
@@ -41,12 +49,12 @@ class Loader:
         skipped: broken records by number of the source.
 
     Raises:
-        ScriptoriumError: the worker processes cannot be started.
+        ScriptoriumError: the processes cannot be started.
     """
 
     def __init__(
         self,
-        plan: Callable[[int], Planned],
+        plan: Plan,
         prepare: Preparer,
         names: Sequence[str],
         sizes: Sequence[int],
@@ -59,25 +67,34 @@ class Loader:
         self.skipped: Counter[int] = Counter()
         self._plan, self._prepare = plan, prepare
         self._names, self._sizes, self._log = names, sizes, log
-        self._step = self._planned = start
+        self._step = start
         self._seen: set[tuple[int, str]] = set()
-        self._ahead: deque[Future[Batch]] = deque()
-        self._depth = max(prefetch, workers)
-        self._pool: ProcessPoolExecutor | None = None
-        if workers:
+        self._workers: list[tuple[SpawnProcess, Connection]] = []
+        atexit.register(self.close)
+        try:
+            for number in range(workers):
+                self._start(start + number, workers, max(1, prefetch // workers))
+        except OSError as error:
+            self.close()
+            raise ScriptoriumError(
+                f"Train.loader.num_workers: {workers} processes cannot be started ({error.strerror or error}); "
+                "set it lower (0: batches are prepared in the training process), or let the machine have more processes"
+            ) from None
+        self._turns = cycle(self._workers)
+
+    def _start(self, first: int, stride: int, depth: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        receiver, sender = context.Pipe(duplex=False)
+        with sender:  # the process has a copy; with ours closed, the pipe ends when it does
+            process = context.Process(
+                target=_work, args=(sender, self._plan, self._prepare, first, stride, depth), daemon=True
+            )
             try:
-                self._pool = ProcessPoolExecutor(
-                    workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(prepare,)
-                )
-                self._fill()
-            # Semaphores live in shared memory; threads that cannot be started are a RuntimeError.
-            except (OSError, ImportError, NotImplementedError, RuntimeError) as error:
-                self.close()
-                raise ScriptoriumError(
-                    f"Train.loader.num_workers: {workers} processes cannot be started "
-                    f"({getattr(error, 'strerror', None) or error}); set it to 0, or give the machine more shared "
-                    "memory (/dev/shm) and processes"
-                ) from None
+                process.start()
+            except BaseException:
+                receiver.close()
+                raise
+        self._workers.append((process, receiver))
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
@@ -99,23 +116,18 @@ class Loader:
             yield batch
 
     def _next(self) -> Batch:
-        if self._pool is None:
+        if not self._workers:
             return self._prepare(self._step, self._plan(self._step))
+        process, receiver = next(self._turns)
         try:
-            batch = self._ahead.popleft().result()
-            self._fill()
-        except BrokenProcessPool:
-            raise ScriptoriumError(
-                "a process that prepares batches died: killed for want of memory (set Train.loader.num_workers or "
-                "prefetch lower), or its data were cut short while it read them; go on with --resume"
-            ) from None
-        return batch
-
-    def _fill(self) -> None:
-        assert self._pool is not None
-        while len(self._ahead) < self._depth:
-            self._ahead.append(self._pool.submit(_run, self._planned, self._plan(self._planned)))
-            self._planned += 1
+            found = receiver.recv()
+        except (EOFError, OSError):
+            process.join()
+            raise ScriptoriumError(_obituary(process.exitcode)) from None
+        if isinstance(found, Exception):
+            raise found
+        assert isinstance(found, Batch)
+        return found
 
     def _note(self, batch: Batch) -> None:
         """Count broken records, name the first, and stop where they are too many."""
@@ -124,39 +136,62 @@ class Loader:
                 continue
             self._seen.add((number, key))
             self.skipped[number] += 1
-            count, size = self.skipped[number], self._sizes[number]
-            if count <= _NAMED:
+            found, size = self.skipped[number], self._sizes[number]
+            if found <= _NAMED:
                 self._log(f"skipped  {key}: {reason}")
-            if too_many_broken(count, size):
+            if too_many_broken(found, size):
                 raise ScriptoriumError(
-                    f"source {self._names[number]}: {count} records cannot be used, the last is {key} ({reason}); "
+                    f"source {self._names[number]}: {found} records cannot be used, the last is {key} ({reason}); "
                     "more than 1 % is too many: check the data with `ocr audit`"
                 )
 
     def close(self) -> None:
-        """Stop the processes."""
-        for future in self._ahead:
-            future.cancel()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        """End the processes."""
+        atexit.unregister(self.close)
+        for process, receiver in self._workers:
+            receiver.close()
+            process.kill()
+            process.join()
+        self._workers.clear()
 
 
-def _begin(prepare: Preparer) -> None:
+def _obituary(code: int | None) -> str:
+    reasons = {
+        -signal.SIGKILL: "it was killed, perhaps for want of memory: set Train.loader.num_workers or prefetch lower",
+        -signal.SIGBUS: "a file was cut short while it was read: leave the data alone while they are trained on",
+    }
+    said = reasons.get(code or 0, f"its messages above say more, its code is {code}")
+    return f"a process that prepares batches died ({said}); go on with --resume"
+
+
+def _work(sender: Connection, plan: Plan, prepare: Preparer, first: int, stride: int, depth: int) -> None:
+    """The life of a process: prepare batches until nobody reads them."""
     import cv2
 
-    global _preparer
-    # Ctrl-C reaches the whole group of processes; it is for the training process to end the others.
+    # Ctrl-C and a scheduler's SIGTERM reach all processes; it is for the training process to end the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    # Killed, the training process cannot end the others.
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     cv2.setNumThreads(1)
-    _preparer = prepare
+    ahead: queue.Queue[Batch | Exception] = queue.Queue(depth)
+    sending = threading.Thread(target=_send, args=(sender, ahead))
+    sending.start()
+    try:
+        for step in count(first, stride):
+            ahead.put(prepare(step, plan(step)))
+    except Exception as error:
+        if not isinstance(error, ScriptoriumError):
+            error.add_note(traceback.format_exc())  # tracebacks do not come through the pipe
+        ahead.put(error)
+    sending.join()
 
 
-def _run(step: int, planned: Planned) -> Batch:
-    assert _preparer is not None
-    return _preparer(step, planned)
+def _send(sender: Connection, ahead: queue.Queue[Batch | Exception]) -> None:
+    try:
+        while True:
+            item = ahead.get()
+            sender.send(item)
+            if isinstance(item, Exception):
+                break
+    except OSError:
+        pass  # the training process has ended, or wants no more
+    os._exit(0)

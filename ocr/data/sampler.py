@@ -11,8 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,16 +72,9 @@ class Passes(Stream):
         number: int,
         easy_first: int = 0,
     ) -> None:
-        self._indexes, self._widths = indexes, widths
-
-        def order(turn: int) -> NDArray[np.int64]:
-            found = _rng(seed, _PASS, number, turn).permutation(len(indexes))
-            if turn == 0:
-                first = found[:easy_first]
-                found[:easy_first] = first[np.argsort(widths[first], kind="stable")]
-            return found
-
-        self._order = lru_cache(maxsize=2)(order)
+        self._indexes, self._widths, self._easy_first = indexes, widths, easy_first
+        self._seed, self._number = seed, number
+        self._orders: dict[int, NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return len(self._indexes)
@@ -98,6 +90,16 @@ class Passes(Stream):
             start += len(part)
         chosen = np.concatenate(parts)
         return self._indexes[chosen], self._widths[chosen].astype(np.float64)
+
+    def _order(self, turn: int) -> NDArray[np.int64]:
+        if turn not in self._orders:
+            order = _rng(self._seed, _PASS, self._number, turn).permutation(len(self._indexes))
+            if turn == 0:
+                first = order[: self._easy_first]
+                order[: self._easy_first] = first[np.argsort(self._widths[first], kind="stable")]
+            # A stretch may reach into the next pass.
+            self._orders = {t: found for t, found in self._orders.items() if abs(t - turn) == 1} | {turn: order}
+        return self._orders[turn]
 
 
 class Endless(Stream):
@@ -152,6 +154,9 @@ class Plan(ABC):
         # Every height as often as the others, in an order that each epoch draws anew, the same in all processes.
         block, within = divmod(at, len(self._heights))
         return self._heights[int(_rng(self._seed, _HEIGHT, epoch, block).permutation(len(self._heights))[within])]
+
+
+_Epoch: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
 class MixedBatch(Plan):
@@ -229,14 +234,15 @@ class Ratio(Plan):
                 "take a smaller Train.loader.batch_size_per_card or larger ratios"
             )
         self._per_epoch = -(-self.steps_per_epoch // CHUNK)
-        self._epoch = lru_cache(maxsize=1)(self._shuffled)
+        self._epoch_at = -1
+        self._epoch: _Epoch | None = None
 
     def _locate(self, step: int) -> tuple[int, int]:
         epoch, at = divmod(step, self.steps_per_epoch)
         chunk, within = divmod(at, CHUNK)
         return epoch * self._per_epoch + chunk, within
 
-    def _shuffled(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    def _shuffled(self, epoch: int) -> _Epoch:
         """Source, index and width of the samples of an epoch."""
         parts = []
         for number, (stream, share) in enumerate(zip(self._streams, self.shares, strict=True)):
@@ -249,7 +255,9 @@ class Ratio(Plan):
 
     def _deal(self, chunk: int) -> list[list[Draw]]:
         epoch, within = divmod(chunk, self._per_epoch)
-        sources, indexes, widths = self._epoch(epoch)
+        if self._epoch is None or epoch != self._epoch_at:
+            self._epoch, self._epoch_at = self._shuffled(epoch), epoch
+        sources, indexes, widths = self._epoch
         first = within * CHUNK
         count = min(CHUNK, self.steps_per_epoch - first)
         span = slice(first * self._wide, (first + count) * self._wide)
