@@ -70,7 +70,7 @@ class Projective:
         ValueError: the matrix is not 3 × 3 or cannot be inverted.
     """
 
-    __slots__ = ("_back", "coefficients")
+    __slots__ = ("coefficients",)
 
     def __init__(self, matrix: ArrayLike | Coefficients) -> None:
         if isinstance(matrix, tuple) and len(matrix) == 9:
@@ -81,16 +81,9 @@ class Projective:
                 raise ValueError(f"a projective matrix is 3 × 3, not {array.shape}")
             self.coefficients = tuple(array.ravel().tolist())
         a, b, c, d, e, f, g, h, i = self.coefficients
-        # The adjugate is the inverse up to scale, and costs a tenth of numpy.linalg.inv.
-        p, q, r = e * i - f * h, f * g - d * i, d * h - e * g
-        determinant = a * p + b * q + c * r
+        determinant = a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g)
         if not abs(determinant) > 1e-12:
             raise ValueError("a projective step that cannot be inverted: its points lie on one line")
-        self._back: Coefficients = (
-            p, c * h - b * i, b * f - c * e,
-            q, a * i - c * g, c * d - a * f,
-            r, b * g - a * h, a * e - b * d,
-        )  # fmt: skip
 
     @property
     def matrix(self) -> Floats:
@@ -105,11 +98,20 @@ class Projective:
 
     def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Map target coordinates back to source coordinates."""
-        return _project(self._back, x, y)
+        return _project(self._adjugate(), x, y)
 
     def inverted(self) -> Projective:
         """The step that undoes this one."""
-        return Projective(self._back)
+        return Projective(self._adjugate())
+
+    def _adjugate(self) -> Coefficients:
+        # The inverse up to scale, at a tenth of the cost of numpy.linalg.inv.
+        a, b, c, d, e, f, g, h, i = self.coefficients
+        return (
+            e * i - f * h, c * h - b * i, b * f - c * e,
+            f * g - d * i, a * i - c * g, c * d - a * f,
+            d * h - e * g, b * g - a * h, a * e - b * d,
+        )  # fmt: skip
 
 
 class _Inverted:
@@ -358,12 +360,17 @@ class Warp:
 
     def __init__(self, *steps: Step) -> None:
         merged: list[Step] = []
+        product: Coefficients | None = None  # of the projective steps since the last other one
         for step in steps:
-            last = merged[-1] if merged else None
-            if isinstance(step, Projective) and isinstance(last, Projective):
-                merged[-1] = Projective(_product(step.coefficients, last.coefficients))
-            else:
-                merged.append(step)
+            if isinstance(step, Projective):
+                product = step.coefficients if product is None else _product(step.coefficients, product)
+                continue
+            if product is not None:
+                merged.append(Projective(product))
+                product = None
+            merged.append(step)
+        if product is not None:
+            merged.append(Projective(product))
         object.__setattr__(self, "steps", tuple(merged))
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -385,6 +392,10 @@ class Warp:
     def forward(self, points: ArrayLike) -> NDArray[np.float32]:
         """Where points of the source come to lie: (..., 2) in, `float32` (..., 2) out."""
         array = np.asarray(points, np.float64)
+        coefficients = self.coefficients
+        if coefficients is not None and array.size:
+            flat = cv2.perspectiveTransform(array.reshape(-1, 1, 2), np.array(coefficients).reshape(3, 3))
+            return flat.reshape(array.shape).astype(np.float32)
         x, y = array[..., 0], array[..., 1]
         for step in self.steps:
             x, y = step.forward(x, y)
@@ -475,16 +486,20 @@ class Warp:
         return warped[:, :, None] if image.ndim == 3 and warped.ndim == 2 else warped
 
 
-@functools.lru_cache(256)
 def _nodes(width: int, height: int) -> tuple[Floats, Floats]:
     """The x and y of the coarse grid's nodes: centres of cells, from one cell before the image to one after it."""
+    columns, rows = -(-width // _CELL) + 2, -(-height // _CELL) + 2
+    x, y = _grid(max(512, 1 << columns.bit_length()), max(16, 1 << rows.bit_length()))
+    return x[:rows, :columns], y[:rows, :columns]
+
+
+@functools.lru_cache(16)
+def _grid(columns: int, rows: int) -> tuple[Floats, Floats]:
     # cv2.resize puts sample k of the coarse grid at the centre of its cell.
-    x = (np.arange(-1, -(-width // _CELL) + 1) + 0.5) * _CELL
-    y = (np.arange(-1, -(-height // _CELL) + 1) + 0.5) * _CELL
-    grid_x, grid_y = np.meshgrid(x, y)
-    grid_x.flags.writeable = False
-    grid_y.flags.writeable = False
-    return grid_x, grid_y
+    x, y = np.meshgrid((np.arange(columns) - 0.5) * _CELL, (np.arange(rows) - 0.5) * _CELL)
+    x.flags.writeable = False
+    y.flags.writeable = False
+    return x, y
 
 
 def translation(dx: float, dy: float) -> Warp:

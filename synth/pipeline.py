@@ -228,23 +228,18 @@ class Pipeline:
             raise IndexError("samples are counted from 0")
         stages = (
             *(self._write, self._shape, self._look_beside, self._draw),
-            *(self._place, self._gather, self._lay_ground, self._draw_layers, self._paint, self._compose),
+            *(self._place, self._gather, self._lay_ground, self._draw_layers, self._paint),
         )
         done: dict[int, Sample] = {}
         works = [_Work(index) for index in indexes]
         while works:
             refused: list[_Work] = []
             for stage in stages:
-                passed: list[_Work] = []
-                for work in works:
-                    try:
-                        stage(work)
-                    except Refused as refusal:
-                        self._refuse(work, refusal)
-                        refused.append(work)
-                    else:
-                        passed.append(work)
-                works = passed
+                works = self._passed(stage, works, refused)
+            insides = self._composer.insides([work.draft for work in works if not work.plain])
+            for work, inside in zip((work for work in works if not work.plain), insides, strict=True):
+                work.composed = self._composer.finish(work.draft, inside)
+            works = self._passed(self._compose, works, refused)
             self._degrade(works)
             for work in works:
                 self._encode(work)
@@ -290,6 +285,19 @@ class Pipeline:
         return {"recipe": recipe, "inputs": self.inputs()}
 
     # -- the stages ---------------------------------------------------------------------------------------------
+
+    def _passed(self, stage: Callable[[_Work], None], works: Sequence[_Work], refused: list[_Work]) -> list[_Work]:
+        """Take samples through a stage; those that it refuses go to `refused`, the others are returned."""
+        passed: list[_Work] = []
+        for work in works:
+            try:
+                stage(work)
+            except Refused as refusal:
+                self._refuse(work, refusal)
+                refused.append(work)
+            else:
+                passed.append(work)
+        return passed
 
     def _refuse(self, work: _Work, refusal: Refused) -> None:
         """Count a refusal and prepare the next attempt. Raises ScriptoriumError when there have been too many."""
@@ -391,8 +399,6 @@ class Pipeline:
         """The picture, and which units are in it."""
         if work.plain:
             work.composed = self._composer.plain(work.ink, self.recipe.layout.height)
-        else:
-            work.composed = self._composer.finish(work.draft)
         work.image = work.composed.image
         work.first, work.last = _kept(work.composed.inside, work.drawn.units)
 

@@ -662,13 +662,13 @@ def test_the_share_inside_equals_that_on_a_bigger_canvas(
     shape = ("geometry.rotation.p=1", "geometry.shear.p=1", "geometry.perspective.p=1") if warped else ()
     made = composer("clean", "layout.margin_x=[-0.6, 0.1]", "layout.margin_y=[-0.3, 0.1]", *shape)
     places: list[Any] = []
-    original = Composer._inside
+    original = Composer.insides
 
-    def watched(self: Composer, ink: Ink, placed: Any) -> Any:
-        places.append(placed)
-        return original(self, ink, placed)
+    def watched(self: Composer, drafts: Any) -> Any:
+        places.extend(draft.placed for draft in drafts)
+        return original(self, drafts)
 
-    monkeypatch.setattr(Composer, "_inside", watched)
+    monkeypatch.setattr(Composer, "insides", watched)
     room = 60
     partly = 0
     for seed in range(40):

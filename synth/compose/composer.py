@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -130,8 +131,8 @@ class Draft:
 class Composer:
     """The composing stages of a recipe; built once per worker.
 
-    `place`, `gather`, `lay_ground`, `draw`, `paint` and `finish` in this order make a picture of a `Draft`; they are
-    apart so that many drafts can go through one of them before the next. `compose` takes one through all.
+    `place`, `gather`, `lay_ground`, `draw`, `paint`, `insides` and `finish`, in this order, make a picture of a draft;
+    they are apart so that many drafts can go through one of them before the next. `compose` takes one through all.
     """
 
     def __init__(self, recipe: Recipe, backgrounds: Backgrounds) -> None:
@@ -157,7 +158,7 @@ class Composer:
         self.lay_ground(draft, rng)
         self.draw(draft)
         self.paint(draft, rng)
-        return self.finish(draft)
+        return self.finish(draft, self.insides([draft])[0])
 
     def place(self, draft: Draft, rng: np.random.Generator) -> None:
         """Margins, warp and size. Raises Refused: too wide for `layout.max_ratio`."""
@@ -195,11 +196,9 @@ class Composer:
         alpha = draft.coverage if draft.strokes is None else draft.strokes
         self._paint(draft.ground, alpha, draft.ring, draft.around, draft.scale * draft.ink.ppem, rng)
 
-    def finish(self, draft: Draft) -> Composed:
-        """The picture, with how much of each unit is in it."""
+    def finish(self, draft: Draft, inside: NDArray[np.float64] | None) -> Composed:
+        """The picture, with what `insides` found."""
         ground, placed, ring = draft.ground, draft.placed, draft.ring
-        # The frame is laid around the polygons, so that only negative margins leave any of them outside.
-        inside = self._inside(draft.ink, placed) if min(draft.margins) < 0 else None
         outlined = () if ring is None else (ring, cv2.max(ring, draft.coverage))
         exact = ground.contrast if draft.strokes is None else None
         return Composed(ground.image(), draft.coverage, outlined, placed.polygons, inside, ground.kind, exact)
@@ -273,13 +272,12 @@ class Composer:
         moved = shape.forward(ink.boxes[:, _CORNERS].reshape(-1, 4, 2))
         inked = moved[~ink.blank] if ink.blank.any() else moved
         flat = inked.reshape(-1, 2)
-        (left, top), (right, bottom) = flat.min(0).tolist(), flat.max(0).tolist()
+        (left, top), (right, bottom) = np.minimum.reduce(flat).tolist(), np.maximum.reduce(flat).tolist()
         scale = (height - margins[1] - margins[3]) / max(bottom - top, 1e-3)
         width = self._allowed(math.ceil((right - left) * scale + margins[0] + margins[2]), height)
         x, y = margins[0] - left * scale, margins[1] - top * scale
         moved *= np.float32(scale)
-        moved[..., 0] += np.float32(x)
-        moved[..., 1] += np.float32(y)
+        moved += np.array((x, y), np.float32)
         fit = geometry.Projective((scale, 0.0, x, 0.0, scale, y, 0.0, 0.0, 1.0))
         return _Placed(shape.then(fit), None, width, height, moved)
 
@@ -302,38 +300,56 @@ class Composer:
             raise Refused("too wide")
         return max(width, 4)
 
-    def _inside(self, ink: Ink, placed: _Placed) -> NDArray[np.float64]:
-        """Share of each unit's ink in the frame, by its pixels where more than a sliver of its box lies outside."""
-        width, height = placed.width, placed.height
-        corners = placed.polygons
-        share = np.ones(len(corners))
+    def insides(self, drafts: Sequence[Draft]) -> list[NDArray[np.float64] | None]:
+        """Share of each unit's ink in the frame, for each draft once placed; None where all of it is.
+
+        By the ink's pixels where more than a sliver of a unit's box lies outside.
+        """
+        shares: list[NDArray[np.float64] | None] = [None] * len(drafts)
+        # The frame is laid around the polygons, so that only negative margins leave any of them outside.
+        cut = [k for k, draft in enumerate(drafts) if min(draft.margins) < 0]
+        if not cut:
+            return shares
+        inks, places = [drafts[k].ink for k in cut], [drafts[k].placed for k in cut]
+        counts = [len(ink.boxes) for ink in inks]
+        corners, boxes = np.concatenate([placed.polygons for placed in places]), np.concatenate([i.boxes for i in inks])
+        frames = np.repeat(np.array([(p.width, p.height) for p in places], np.float32), counts, axis=0)
         low, high = corners.min(1), corners.max(1)
-        sliver = (high - low) * np.float32(_SLIVER)
-        beyond = (np.maximum(-low, high - np.array((width, height), np.float32)) > sliver).any(1)
-        if ink.blank.any():
-            spaces = np.flatnonzero(beyond & ink.blank)
-            x, y = placed.warp.forward((ink.boxes[spaces, :2] + ink.boxes[spaces, 2:]) / 2).T
-            share[spaces] = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
-            beyond &= ~ink.blank
-        units = np.flatnonzero(beyond)
-        if not len(units):
-            return share
-        # The frame seen from the ink: which of its pixels have their centre within.
-        frame = np.full((height, width), 255, np.uint8)
-        seen = placed.warp.inverted().apply(frame, ink.mask.shape[::-1], 0, cv2.INTER_NEAREST)
-        table = cv2.integral(cv2.merge((ink.mask, cv2.bitwise_and(ink.mask, seen))))
-        boxes = ink.boxes[units]
+        beyond = (np.maximum(-low, high - frames) > (high - low) * np.float32(_SLIVER)).any(1)
         left, top = boxes[:, 0].astype(np.intp), boxes[:, 1].astype(np.intp)
-        right, bottom = (-(-boxes[:, 2:] // 1)).T.astype(np.intp)
+        right, bottom = np.ceil(boxes[:, 2]).astype(np.intp), np.ceil(boxes[:, 3]).astype(np.intp)
         # Of each third from top to bottom, too: where marks are, a small part of a unit makes another word.
-        rows = top[:, None] + -((bottom - top)[:, None] * -_THIRDS // 3)
-        sums = table[rows, right[:, None]] - table[rows, left[:, None]]
-        thirds = np.diff(sums, axis=1).astype(np.float64)
-        whole = thirds.sum(1)
-        parts = thirds[:, :, 1] / np.maximum(thirds[:, :, 0], 1e-6)
-        parts[thirds[:, :, 0] < 0.05 * whole[:, :1]] = 1.0
-        share[units] = np.minimum(whole[:, 1] / np.maximum(whole[:, 0], 1.0), parts.min(1))
-        return share
+        rows = top[:, None] - (bottom - top)[:, None] * -_THIRDS // 3
+        share = np.ones(len(boxes))
+        units: list[NDArray[np.intp]] = []
+        sums: list[NDArray[Any]] = []
+        first = 0
+        for k, ink, placed, count in zip(cut, inks, places, counts, strict=True):
+            shares[k] = share[first : first + count]
+            here = np.flatnonzero(beyond[first : first + count])
+            if len(here) and ink.blank.any():
+                spaces = here[ink.blank[here]]
+                x, y = placed.warp.forward((ink.boxes[spaces, :2] + ink.boxes[spaces, 2:]) / 2).T
+                share[first + spaces] = (x >= 0) & (x <= placed.width) & (y >= 0) & (y <= placed.height)
+                here = here[~ink.blank[here]]
+            if len(here):
+                # The frame seen from the ink: which of its pixels have their centre within.
+                frame = np.full((placed.height, placed.width), 255, np.uint8)
+                seen = placed.warp.inverted().apply(frame, ink.mask.shape[::-1], 0, cv2.INTER_NEAREST)
+                table = cv2.integral(cv2.merge((ink.mask, cv2.bitwise_and(ink.mask, seen)))).reshape(-1, 2)
+                here += first
+                lines = rows[here] * (ink.mask.shape[1] + 1)
+                units.append(here)
+                sums.append(table[lines + right[here, None]] - table[lines + left[here, None]])
+            first += count
+        if units:
+            # Units × thirds × (all ink, ink in the frame).
+            thirds = np.diff(np.concatenate(sums), axis=1).astype(np.float64)
+            whole = thirds.sum(1)
+            parts = thirds[:, :, 1] / np.maximum(thirds[:, :, 0], 1e-6)
+            parts[thirds[:, :, 0] < 0.05 * whole[:, :1]] = 1.0
+            share[np.concatenate(units)] = np.minimum(whole[:, 1] / np.maximum(whole[:, 0], 1.0), parts.min(1))
+        return shares
 
     # -- strokes ----------------------------------------------------------------------------------------------
 

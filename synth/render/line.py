@@ -106,13 +106,15 @@ def draw_line(
     Raises:
         NoInk: a unit that is not blank has no ink.
     """
-    placed: list[tuple[NDArray[np.uint8], int, int]] = []
+    placed: list[tuple[NDArray[np.uint8], int, int, int, int]] = []
     # One row per cluster: first code point, end, pen before, pen after, ink left, top, right, bottom.
     clusters: list[list[float]] = []
     carets: dict[int, tuple[Face, int, float, bool]] = {}
     known = cache.glyphs
     pen = 0.0
     count = 0
+    left = top = _FAR
+    right = bottom = -_FAR
     for run in runs:
         face = run.face
         key = face.key
@@ -126,7 +128,8 @@ def draw_line(
         for glyph, begins, advance, x_offset, y_offset in zip(
             run.glyphs, run.clusters, run.advances, run.x_offsets, run.y_offsets, strict=True
         ):
-            if begins != start:
+            begun = begins != start
+            if begun:
                 if start >= 0:
                     pen += gap
                 start = begins
@@ -136,12 +139,10 @@ def draw_line(
                     rise = -up * ppem
                     scale = size / face.upem
                     count += 1
-                row = [start, 0, pen, pen, _FAR, _FAR, -_FAR, -_FAR]
-                clusters.append(row)
                 carets[start] = (face, glyph, scale, run.rtl)
             else:
                 carets.pop(start, None)
-            x = pen + x_offset * scale
+            x = pen + x_offset * scale if x_offset else pen
             column = int(x // 1)
             phase = int((x - column) * PHASES)
             line = 0
@@ -149,53 +150,58 @@ def draw_line(
                 y = rise - y_offset * scale
                 line = int(y // 1)
                 phase += PHASES * int((y - line) * PHASES)
+            after = pen + advance * scale
             drawn = known.get((key, glyph, size, phase), _UNKNOWN)
             if drawn is _UNKNOWN:
                 drawn = cache.get(face, glyph, size, phase)
-            if drawn is not None:
-                bitmap, left, top = drawn
-                left += column
-                top += line
-                placed.append((bitmap, left, top))
+            if drawn is None:
+                x0 = y0 = _FAR
+                x1 = y1 = -_FAR
+            else:
+                bitmap, x0, y0 = drawn
+                x0 += column
+                y0 += line
                 height, width = bitmap.shape
-                if left < row[4]:
-                    row[4] = left
-                if top < row[5]:
-                    row[5] = top
-                if left + width > row[6]:
-                    row[6] = left + width
-                if top + height > row[7]:
-                    row[7] = top + height
-            pen += advance * scale
-            row[3] = pen
+                x1, y1 = x0 + width, y0 + height
+                placed.append((bitmap, x0, y0, x1, y1))
+                if x0 < left:
+                    left = x0
+                if y0 < top:
+                    top = y0
+                if x1 > right:
+                    right = x1
+                if y1 > bottom:
+                    bottom = y1
+            if begun:
+                clusters.append([start, 0, pen, after, x0, y0, x1, y1])
+            else:
+                row = clusters[-1]
+                row[3] = after
+                if drawn is not None:
+                    row[4:] = min(row[4], x0), min(row[5], y0), max(row[6], x1), max(row[7], y1)
+            pen = after
         pen += gap
         # A cluster reaches to the next one in logical order.
         here = clusters[first:]
         if run.rtl:
             here.reverse()
-        for before, after in pairwise(here):
-            before[1] = after[0]
+        for before, behind in pairwise(here):
+            before[1] = behind[0]
         if here:
             here[-1][1] = run.stop
     if not placed:
         raise NoInk("".join(units))
-    left = int(min(row[4] for row in clusters))
-    top = int(min(row[5] for row in clusters))
-    right = int(max(row[6] for row in clusters))
-    bottom = int(max(row[7] for row in clusters))
     mask = np.zeros((bottom - top, right - left), np.uint8)
     edge = left
-    for bitmap, x0, y0 in placed:
-        height, width = bitmap.shape
-        rows, columns = slice(y0 - top, y0 - top + height), slice(x0 - left, x0 - left + width)
+    for bitmap, x0, y0, x1, y1 in placed:
         if x0 >= edge:
-            mask[rows, columns] = bitmap
+            mask[y0 - top : y1 - top, x0 - left : x1 - left] = bitmap
         else:
             # Saturating sum: seams of joined letters close, where a maximum would leave them grey.
-            view = mask[rows, columns]
+            view = mask[y0 - top : y1 - top, x0 - left : x1 - left]
             cv2.add(view, bitmap, view)
-        if x0 + width > edge:
-            edge = x0 + width
+        if x1 > edge:
+            edge = x1
     boxes, shared, blank = _unit_boxes(units, clusters, carets, left, top, right, bottom)
     return Ink(mask, boxes, shared, blank, float(-top), ppem)
 
@@ -220,14 +226,16 @@ def _unit_boxes(
         # Most lines of most scripts: one cluster for each unit, all of them from left to right or from right to left.
         ordered = clusters if clusters[0][0] == 0 else clusters[::-1]
         if [cluster[0] for cluster in ordered] == starts:
-            plain = [cluster[4:] for cluster in ordered]
-            for k, space in enumerate(blank):
+            flat: list[float] = []
+            for space, (_, _, before, after, l_, t_, r_, b_) in zip(blank, ordered, strict=True):
                 if space:
-                    plain[k] = [ordered[k][2], top, ordered[k][3], bottom]
-                elif plain[k][2] <= plain[k][0]:
+                    flat += (before - left, 0, after - left, bottom - top)
+                elif r_ <= l_:
                     break
+                else:
+                    flat += (l_ - left, t_ - top, r_ - left, b_ - top)
             else:
-                return _arrays(plain, [False] * n, blank, left, top)
+                return np.array(flat, np.float32).reshape(n, 4), np.zeros(n, np.bool_), np.array(blank)
     inf = float("inf")
     rows: list[list[float]] = [[inf, inf, -inf, -inf] for _ in range(n)]
     shared = [False] * n
@@ -258,12 +266,6 @@ def _unit_boxes(
                 raise NoInk(units[k])
             # A code point of its own that is never drawn: it stands where the one before it does.
             rows[k], shared[k], blank[k] = rows[k - 1], True, blank[k - 1]
-    return _arrays(rows, shared, blank, left, top)
-
-
-def _arrays(
-    rows: list[list[float]], shared: list[bool], blank: list[bool], left: int, top: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     boxes = np.array(rows, np.float32)
     boxes -= np.array((left, top, left, top), np.float32)
     return boxes, np.array(shared), np.array(blank)
