@@ -417,8 +417,12 @@ def _plan(audit: Audit, streams: Sequence[Stream]) -> None:
         return
     audit.batches = plan.steps_per_epoch
     for number, found in enumerate(training):
-        batch = plan.counts[number] if isinstance(plan, MixedBatch) else None
-        epoch = plan.shares[number] if batch is None else batch * plan.steps_per_epoch
+        batch: int | None = None
+        if isinstance(plan, MixedBatch):
+            batch = plan.counts[number]
+            epoch = batch * plan.steps_per_epoch
+        else:
+            epoch = plan.shares[number]
         audit.shares.append(Share(found.name, batch, epoch, None if found.live else epoch / found.usable))
 
 

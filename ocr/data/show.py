@@ -17,8 +17,9 @@ from synth.report.summary import counted
 
 _SMALL = 64  # pictures up to this height are doubled
 _RULER = 6  # pixels
-_STEPS = ((199, 140, 74), (238, 214, 186))  # BGR: one time step, and the next
-_TINT, _HATCH = (214, 226, 242), (150, 176, 222)  # BGR, of what is beyond a picture's own time steps
+_STEPS = np.array(((199, 140, 74), (238, 214, 186)), np.uint8)  # BGR: one time step, and the next
+# BGR, of what is beyond a picture's own time steps.
+_TINT, _HATCH = np.array((214, 226, 242), np.uint8), np.array((150, 176, 222), np.uint8)
 _GAP = 8  # pixels between hatches
 _LABEL, _FACTS = 26, 13  # pixels per em
 
@@ -62,7 +63,7 @@ def show_batch(config: Config, step: int, output: Path) -> str:
         f"batch    {step:,}: {counted(len(batch.texts), 'picture')} of {width} × {height} pixels, "
         f"{counted(width // stride, 'time step')}"
     )
-    rows = [("", "source", "units", "steps", "record", "label")]
+    rows: list[tuple[str, ...]] = [("", "source", "units", "steps", "record", "label")]
     cells = []
     undrawn = 0
     for number, image in enumerate(batch.images):
@@ -91,9 +92,9 @@ def _ruled(image: NDArray[np.uint8], steps: int, stride: int) -> NDArray[np.uint
     stride *= factor
     own = min(steps * stride, width)
     across, down = np.meshgrid(np.arange(own, width), np.arange(height))
-    large[:, own:] = np.where((across + down)[..., None] % _GAP < 1, np.uint8(_HATCH), np.uint8(_TINT))
+    large[:, own:] = np.where((across + down)[..., None] % _GAP < 1, _HATCH, _TINT)
     ruler = np.full((_RULER, width, 3), 255, np.uint8)
-    ruler[:, :own] = np.array(_STEPS, np.uint8)[np.arange(own) // stride % 2]
+    ruler[:, :own] = _STEPS[np.arange(own) // stride % 2]
     return np.concatenate([large, ruler])
 
 

@@ -30,7 +30,9 @@ def bars(counts: Mapping[int, int], label: str, marks: Mapping[str, float] | Non
     return _svg(figure)
 
 
-def histogram(counts: Mapping[float, int], label: str, marks: Mapping[str, float] | None = None) -> str:
+def histogram(
+    counts: Mapping[int, int] | Mapping[float, int], label: str, marks: Mapping[str, float] | None = None
+) -> str:
     """Values in 48 groups; see `bars`. The last group has the largest half per cent, however large they are."""
     values, weights = np.array(list(counts), np.float64), np.array(list(counts.values()), np.float64)
     order = np.argsort(values)
