@@ -104,10 +104,10 @@ def evaluate_model(config: Config, model: Path | None, report: Path | None, log:
     log(started.header())
     backend = open_backend(model or settings.save_model_dir)
     found = evaluate(Recogniser(backend), config)
-    log(f"{'':24}{'acc':>8}{'cer':>8}{'count':>8}")
+    log(f"{'':24}{'count':>8}{'acc':>10}{'cer':>10}{'cer by grapheme':>18}")
     for name, metric in found.details.items():
         result = metric.result()
-        log(f"{name:24}{result['acc']:8.2%}{result['cer']:8.2%}{result['count']:8,}")
+        log(f"{name:24}{result['count']:8,.0f}{result['acc']:10.2%}{result['cer']:10.2%}{result['cer_grapheme']:18.2%}")
     sources = {source.name: open_source(source) for source in config.Eval.sources}
     page = write_evaluation(
         found.details,
