@@ -53,7 +53,7 @@ class Global(Section):
     max_text_length: _Count = Field(25, description="units; longer labels are left out of training, counted")
     max_wh_ratio: _Positive = Field(10.0, description="width over height beyond which training leaves a picture out")
     use_gpu: bool = Field(False, description="train on the GPU")
-    use_amp: bool = Field(False, description="mixed precision; needs a GPU")
+    use_amp: bool = Field(False, description="mixed precision in bfloat16; needs a GPU that has it")
     threads: _CountOrNone = Field(0, description="processor threads of the network; 0: all cores")
     processor_mend: bool = Field(True, description="let MKL use its fast path on AMD processors; see docs/training.md")
 

@@ -42,7 +42,8 @@ def train(config: Config, resume: bool, log: Log) -> Any:
     run = settings.save_model_dir
     if settings.pretrained_model and settings.checkpoints:
         raise ScriptoriumError(
-            "Global.pretrained_model (weights only) and Global.checkpoints (everything) exclude each other; leave one out"
+            "Global.pretrained_model (weights only) and Global.checkpoints (everything) exclude each other; "
+            "leave one out"
         )
     start: Path | None = settings.checkpoints and store.resolve(settings.checkpoints)
     if resume:

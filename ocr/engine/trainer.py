@@ -253,7 +253,7 @@ class Trainer:
             # Dropout draws from Paddle's global generator: setting it anew each time leaves nothing to be saved.
             number = (self.step * accumulate + part) * self.group.size + self.group.rank
             paddle.seed((self.config.Global.seed * 1_000_003 + number) % 2**31)
-            with paddle.amp.auto_cast(enable=self.config.Global.use_amp):
+            with paddle.amp.auto_cast(enable=self.config.Global.use_amp, dtype="bfloat16"):
                 loss, count = self.task.loss(batch)
             value = float(loss)
             if not math.isfinite(value):
