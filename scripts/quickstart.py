@@ -1,0 +1,213 @@
+"""The main job end to end, for `scripts/quickstart`: generate → audit → train → evaluate → export → predict.
+
+Ten per cent of the words of the corpus and one family of fonts are kept out of training; the recogniser is measured on
+pictures of just these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from augment.errors import ScriptoriumError
+from ocr.infer.draw import CaptionDrawer
+from synth.fonts.book import FontBook
+from synth.fonts.index import scan
+from synth.recipe import Fonts
+from synth.text.charset import Charset
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+COUNT, EPOCHS = 30_000, 5
+MOST_LINES = 200_000
+
+
+def main() -> None:
+    """Run all steps; each is printed as the command that it is."""
+    parser = argparse.ArgumentParser(prog="scripts/quickstart", description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", nargs="?", default=str(CHECKOUT / "corpora/en.txt"), help="text file, UTF-8")
+    parser.add_argument("pictures", nargs="?", help="folder of your own pictures of words or lines")
+    parser.add_argument("--home", type=Path, default=Path.cwd(), help=argparse.SUPPRESS)
+    parser.add_argument("--count", type=int, default=COUNT, help="training pictures")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    corpus = arguments.home / arguments.corpus
+    folder = arguments.home / f"quickstart-{corpus.stem}"
+    pictures = arguments.home / arguments.pictures if arguments.pictures else None
+    if pictures is not None and not pictures.is_dir():
+        raise ScriptoriumError(f"{pictures}: no such folder; name one with pictures, or none")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    train_text, test_text, dictionary = split(corpus, folder)
+    family = kept_font(test_text)
+    print(f"kept out of training: {count(test_text):,} words ({test_text}) and the font {family}", flush=True)
+
+    # Words of a short list alone would be learnt by heart: they are also cut and joined.
+    varied = ["corpus.cut=0.3", "corpus.join=0.2"]
+    seen, unseen = folder / "train", folder / "test"
+    only = [str(face) for face in faces(family)]
+    data = ["--charset", dictionary, "--resume"]
+    run("synth", "generate", "--corpus", train_text, "--output", seen, "--count", arguments.count, *data, "--seed", 1,
+        "-o", f"fonts.exclude=[{json.dumps(family, ensure_ascii=False)}]", *varied)  # fmt: skip
+    run("synth", "generate", "--corpus", test_text, "--output", unseen, "--count", 1000, *data, "--seed", 2,
+        "--recipe", "document", "--fonts", *only, "-o", "corpus.piece=word", "corpus.template_share=0")  # fmt: skip
+    run("synth", "verify", seen)
+    run("synth", "report", seen)
+
+    model = folder / "model"
+    config = folder / "train.yml"
+    write_config(config, dictionary, model, seen, unseen, arguments.epochs)
+    run("ocr", "audit", "-c", config)
+    run("ocr", "train", "-c", config, "--resume")
+    run("ocr", "eval", "-c", config)
+    exported = folder / "exported"
+    if not exported.exists():
+        run("ocr", "export", model, "--output", exported)
+
+    shown = folder / "shown"
+    if not shown.exists():
+        run("synth", "generate", "--corpus", test_text, "--output", shown, "--count", 24, "--format", "folder", *data,
+            "--seed", 3, "--fonts", *only)  # fmt: skip
+    labels = dict(line.split("\t", 1) for line in (shown / "labels.tsv").read_text(encoding="utf-8").splitlines())
+    read = predict(exported, [shown / name for name in labels])
+    picture = folder / "read.png"
+    sheet(picture, [(shown / name, read.get(str(shown / name), ""), text) for name, text in labels.items()])
+    print(f"\n{'label':24}read")
+    for name, text in labels.items():
+        reading = read.get(str(shown / name), "")
+        print(f"{text:24}{reading}{'' if reading == text else '   ✗'}")
+    right = sum(read.get(str(shown / name)) == text for name, text in labels.items())
+    print(f"{right} of {len(labels)} words that were never seen, in a font that was never seen: {picture}")
+    if pictures is not None:
+        run("ocr", "predict", pictures, "--model", exported, "--draw", folder / "yours")
+        print(f"your pictures with what was read below them: {folder / 'yours'}")
+    print(f"model    {exported}")
+    print(f"took     {(time.monotonic() - began) / 60:.1f} minutes")
+
+
+def split(corpus: Path, folder: Path) -> tuple[Path, Path, Path]:
+    """Write training text, words kept out, and the dictionary of both.
+
+    Returns:
+        The three files.
+
+    Raises:
+        ScriptoriumError: the corpus cannot be read, or has too few words.
+    """
+    try:
+        lines = corpus.read_text(encoding="utf-8-sig").splitlines()[:MOST_LINES]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScriptoriumError(f"{corpus}: cannot be read as UTF-8 text ({error})") from None
+    words = sorted({word for line in lines for word in line.split() if len(word) <= 20})
+    if len(words) < 20:
+        raise ScriptoriumError(f"{corpus}: has only {len(words)} different words; give a longer text")
+    random.Random(0).shuffle(words)
+    test = words[: min(1000, len(words) // 10)]
+    files = folder / "train.txt", folder / "test.txt", folder / "dictionary.txt"
+    files[0].write_text("\n".join(words[len(test) :]) + "\n", encoding="utf-8")
+    files[1].write_text("\n".join(test) + "\n", encoding="utf-8")
+    Charset.from_texts([*words, "0123456789.,:/%-"], "grapheme", space=False).write(files[2])
+    return files
+
+
+def faces(family: str) -> list[Path]:
+    """The files of a family."""
+    return sorted({face.path for face in scan().faces if face.family == family})
+
+
+def kept_font(text: Path) -> str:
+    """A family, not the only one, that covers the words kept out; the same every time.
+
+    Raises:
+        ScriptoriumError: fewer than two families do.
+    """
+    letters = set(text.read_text(encoding="utf-8")) - {"\n"}
+    found = [face for face in scan().faces]
+    book = FontBook(found, Fonts())
+    able = sorted(
+        {face.family for number, face in enumerate(found) if all(book.able(c) >> number & 1 for c in letters)}
+    )
+    if len(able) < 2:
+        raise ScriptoriumError(
+            f"{len(able)} font families cover the corpus, and two are needed: run `synth fonts install SCRIPT` "
+            "(`synth fonts install --help`), or install fonts yourself"
+        )
+    plain = [name for name in able if "Serif" in name or "Sans" in name]
+    return random.Random(0).choice(plain or able)
+
+
+def count(path: Path) -> int:
+    """Lines of a file."""
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def write_config(path: Path, dictionary: Path, model: Path, train: Path, test: Path, epochs: int) -> None:
+    """The shipped `configs/rec/tiny.yml` with the paths of this run."""
+    import yaml
+
+    values = yaml.safe_load((CHECKOUT / "configs/rec/tiny.yml").read_text(encoding="utf-8"))
+    values["Global"] |= {
+        "name": path.parent.name,
+        "save_model_dir": str(model),
+        "character_dict_path": str(dictionary),
+        "use_space_char": False,
+        "epoch_num": epochs,
+    }
+    values["Train"]["sources"] = [{"name": "synth", "path": str(train)}]
+    values["Eval"]["sources"] = [{"name": "unseen", "path": str(test)}]
+    path.write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+
+def run(*command: object) -> None:
+    """Print a command and run it; ends this program where it fails."""
+    words = [str(word) for word in command]
+    print(f"\n$ {shlex.join(words)}", flush=True)
+    status = subprocess.run(words, check=False).returncode
+    if status:
+        sys.exit(status)
+
+
+def predict(model: Path, pictures: list[Path]) -> dict[str, str]:
+    """What `ocr predict` reads in pictures, by path."""
+    command = ["ocr", "predict", "-", "--model", str(model), "--format", "json"]
+    print(f"\n$ {shlex.join(command)} < names.txt", flush=True)
+    names = "".join(f"{picture}\n" for picture in pictures)
+    done = subprocess.run(command, input=names, text=True, stdout=subprocess.PIPE, check=True, encoding="utf-8")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return {line["path"]: line["text"] for line in found if "text" in line}
+
+
+def sheet(path: Path, rows: list[tuple[Path, str, str]], columns: int = 4) -> None:
+    """A picture of pictures, each with what was read below it."""
+    draw = CaptionDrawer()
+    cells = []
+    for picture, read, text in rows:
+        image = cv2.imread(str(picture))
+        image = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        drawn, _ = draw(image, read if read == text else f"{read} ✗")
+        cells.append(drawn)
+    width, height = max(c.shape[1] for c in cells) + 16, max(c.shape[0] for c in cells) + 16
+    canvas = np.full((-(-len(cells) // columns) * height, columns * width, 3), 255, np.uint8)
+    for number, cell in enumerate(cells):
+        y, x = number // columns * height + 8, number % columns * width + 8
+        canvas[y : y + cell.shape[0], x : x + cell.shape[1]] = cell
+    cv2.imwrite(str(path), canvas)
+
+
+if __name__ == "__main__":
+    if shutil.which("synth") is None:
+        sys.exit("quickstart: synth is not on the PATH; run scripts/quickstart")
+    try:
+        main()
+    except ScriptoriumError as error:
+        sys.exit(f"quickstart: {error}")
