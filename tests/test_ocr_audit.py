@@ -244,6 +244,25 @@ def test_an_empty_source_and_a_sound_one(tmp_path: Path) -> None:
     assert train_part(found).usable == 4 and not found.shares
 
 
+def test_what_batches_hold_by_ratios(tmp_path: Path) -> None:
+    sources = [
+        {"name": "one", "path": str(write(tmp_path / "one", GOOD * 2))},
+        {"name": "two", "path": str(write(tmp_path / "two", GOOD * 3, 100))},
+    ]
+    config = values(tmp_path, sources)
+    config["Train"]["sampler"] = {"name": "Ratio", "ratio_list": [2, 0.25]}
+    found = audit(Config.from_values(config))
+    assert [(share.name, share.batch, share.epoch, share.passes) for share in found.shares] == [
+        ("one", None, 16, 2.0),
+        ("two", None, 3, 0.25),
+    ]
+    assert found.batches == 9  # of two, from 19 samples
+    text = found.text()
+    assert "batch    2 pictures\nepoch    9 batches\n" in text and "3 of two, each usable one 0.25 times\n" in text
+    config["Train"]["loader"]["batch_size_per_card"] = 20
+    assert "an epoch has 19 samples, less than a batch of 20" in audit(Config.from_values(config)).errors[0]
+
+
 # -- what agrees with what --------------------------------------------------------------------------------------------
 
 
