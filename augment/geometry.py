@@ -79,7 +79,8 @@ class Projective:
             array = np.asarray(matrix, np.float64)
             if array.shape != (3, 3):
                 raise ValueError(f"a projective matrix is 3 × 3, not {array.shape}")
-            self.coefficients = tuple(array.ravel().tolist())
+            a, b, c, d, e, f, g, h, i = array.ravel().tolist()
+            self.coefficients = (a, b, c, d, e, f, g, h, i)
         a, b, c, d, e, f, g, h, i = self.coefficients
         determinant = a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g)
         if not abs(determinant) > 1e-12:

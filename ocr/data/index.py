@@ -183,11 +183,14 @@ class Index:
     @classmethod
     def _loaded(cls, found: Any, count: int) -> Index:
         """Raises ValueError where that is not the index of so many samples."""
-        arrays = [found[name] for name in ("heights", "widths", "lengths", "needed", "state")]
-        if any(array.shape != (count,) for array in arrays):
+        heights, widths, lengths, needed, state = (
+            found[name] for name in ("heights", "widths", "lengths", "needed", "state")
+        )
+        if any(array.shape != (count,) for array in (heights, widths, lengths, needed, state)):
             raise ValueError("an index of another source")
         notes = json.loads(found["notes"].tobytes())
-        return cls(*arrays, Counter(notes["missing"]), [(key, reason) for key, reason in notes["broken"]])
+        broken = [(key, reason) for key, reason in notes["broken"]]
+        return cls(heights, widths, lengths, needed, state, Counter(notes["missing"]), broken)
 
     def scaled_widths(self, preprocess: Preprocess, to: int | None = None) -> NDArray[np.int64]:
         """`Preprocess.scaled_width` of every sample; 1 for broken ones."""

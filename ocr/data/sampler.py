@@ -29,7 +29,7 @@ class Draw(NamedTuple):
     """One sample of a batch: number of the source, index in it."""
 
     source: int
-    index: int
+    index: int  # type: ignore[assignment]  # nobody looks for a value in it
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -213,8 +214,9 @@ class Live(Source):
         assert config.recipe is not None
         self.name = config.name
         overrides = [f"seed={seed}", f"layout.height={height}", *config.overrides]
-        sections = {"fonts": {"paths": [str(path) for path in config.fonts]}} if config.fonts else {}
-        recipe = Recipe.load(config.recipe, corpus=config.corpus, overrides=overrides, **sections)
+        if config.fonts:
+            overrides.insert(0, "fonts.paths=" + json.dumps([str(path) for path in config.fonts]))
+        recipe = Recipe.load(config.recipe, corpus=config.corpus, overrides=overrides)
         if charset is not None and recipe.corpus.charset is None:
             recipe = recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"charset": charset})})
         self._pipeline: Pipeline = Pipeline(recipe)

@@ -125,7 +125,7 @@ class Draft:
     @property
     def scale(self) -> float:
         """Pixels of the picture for one of the ink, about."""
-        return (self.placed.height - self.margins[1] - self.margins[3]) / max(self.ink.mask.shape[0], 1)
+        return float((self.placed.height - self.margins[1] - self.margins[3]) / max(self.ink.mask.shape[0], 1))
 
 
 class Composer:
