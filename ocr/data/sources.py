@@ -85,6 +85,10 @@ class FileSource(Source):
     def raw(self, index: int) -> tuple[bytes, str]:
         """The encoded picture and the label. Raises BrokenSample."""
 
+    def label(self, index: int) -> str:
+        """The label alone. Raises BrokenSample."""
+        return self.raw(index)[1]
+
     @abstractmethod
     def key(self, index: int) -> str:
         """What messages call the sample."""
@@ -174,6 +178,10 @@ class LabelFile(FileSource):
             return (self._root / path).read_bytes(), text
         except (OSError, ValueError) as error:
             raise BrokenSample(self.key(index), getattr(error, "strerror", None) or str(error)) from None
+
+    def label(self, index: int) -> str:
+        """See `FileSource.label`: known even where the picture is missing."""
+        return self._items[index][1]
 
     def key(self, index: int) -> str:
         """See `FileSource.key`."""

@@ -267,7 +267,8 @@ def evaluate(reader: Recogniser, config: Config) -> Evaluation:
             readings = iter(reader.read([sample.image for sample in found if sample.image.size]))
             for number, sample in zip(numbers, found, strict=True):
                 reading = next(readings) if sample.image.size else None
-                text, confidence = (reading.text, reading.confidence) if reading else ("", 0.0)
+                # What no label has: a record that cannot be read is wrong even where its label is unknown.
+                text, confidence = (reading.text, reading.confidence) if reading else ("\ufffd", 0.0)
                 metric.add(text, sample.text, confidence=confidence, key=sample.key, index=number)
         source.close()
     figures: dict[str, float] = {}
@@ -287,7 +288,7 @@ def _sample_or_label(source: FileSource, number: int) -> Sample:
         return source.sample(number)
     except BrokenSample:
         try:
-            text = source.raw(number)[1]
+            text = source.label(number)
         except BrokenSample:
             text = ""
         return Sample(np.zeros((0, 0, 3), np.uint8), text, source.key(number))
