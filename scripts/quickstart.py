@@ -59,8 +59,9 @@ def main() -> None:
     data = ["--charset", dictionary, "--resume"]
     run("synth", "generate", "--corpus", train_text, "--output", seen, "--count", arguments.count, *data, "--seed", 1,
         "-o", f"fonts.exclude=[{json.dumps(family, ensure_ascii=False)}]", *varied)  # fmt: skip
-    run("synth", "generate", "--corpus", test_text, "--output", unseen, "--count", 1000, *data, "--seed", 2,
-        "--recipe", "document", "--fonts", *only, "-o", "corpus.piece=word", "corpus.template_share=0")  # fmt: skip
+    run("synth", "generate", "--corpus", test_text, "--output", unseen, "--count", min(1000, arguments.count), *data,
+        "--seed", 2, "--recipe", "document", "--fonts", *only,
+        "-o", "corpus.piece=word", "corpus.template_share=0")  # fmt: skip
     run("synth", "verify", seen)
     run("synth", "report", seen)
 
@@ -210,4 +211,5 @@ if __name__ == "__main__":
     try:
         main()
     except ScriptoriumError as error:
-        sys.exit(f"quickstart: {error}")
+        print(f"quickstart: {error}", file=sys.stderr)
+        sys.exit(2)
