@@ -57,8 +57,8 @@ def main() -> None:
     seen, unseen = folder / "train", folder / "test"
     only = [str(face) for face in faces(family)]
     data = ["--charset", dictionary, "--resume"]
-    run("synth", "generate", "--corpus", train_text, "--output", seen, "--count", arguments.count, *data, "--seed", 1,
-        "-o", f"fonts.exclude=[{json.dumps(family, ensure_ascii=False)}]", *varied)  # fmt: skip
+    run("synth", "generate", "--corpus", train_text, "--output", seen, "--count", arguments.count, *data,
+        "--seed", 1, "--recipe", "document", "-o", "corpus.piece=word", f"fonts.exclude=[{json.dumps(family, ensure_ascii=False)}]", *varied)  # fmt: skip
     run("synth", "generate", "--corpus", test_text, "--output", unseen, "--count", min(1000, arguments.count), *data,
         "--seed", 2, "--recipe", "document", "--fonts", *only,
         "-o", "corpus.piece=word", "corpus.template_share=0")  # fmt: skip
@@ -78,7 +78,8 @@ def main() -> None:
     shown = folder / "shown"
     if not shown.exists():
         run("synth", "generate", "--corpus", test_text, "--output", shown, "--count", 24, "--format", "folder", *data,
-            "--seed", 3, "--fonts", *only)  # fmt: skip
+            "--seed", 3, "--recipe", "document", "--fonts", *only,
+            "-o", "corpus.piece=word", "corpus.template_share=0")  # fmt: skip
     labels = dict(line.split("\t", 1) for line in (shown / "labels.tsv").read_text(encoding="utf-8").splitlines())
     read = predict(exported, [shown / name for name in labels])
     picture = folder / "read.png"
