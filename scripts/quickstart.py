@@ -53,12 +53,13 @@ def main() -> None:
     print(f"kept out of training: {count(test_text):,} words ({test_text}) and the font {family}", flush=True)
 
     # Words of a short list alone would be learnt by heart: they are also cut and joined.
-    varied = ["corpus.cut=0.3", "corpus.join=0.2"]
+    varied = ["corpus.piece=word", "corpus.cut=0.3", "corpus.join=0.2"]
     seen, unseen = folder / "train", folder / "test"
     only = [str(face) for face in faces(family)]
     data = ["--charset", dictionary, "--resume"]
     run("synth", "generate", "--corpus", train_text, "--output", seen, "--count", arguments.count, *data,
-        "--seed", 1, "--recipe", "document", "-o", "corpus.piece=word", f"fonts.exclude=[{json.dumps(family, ensure_ascii=False)}]", *varied)  # fmt: skip
+        "--seed", 1, "--recipe", "document",
+        "-o", f"fonts.exclude=[{json.dumps(family, ensure_ascii=False)}]", *varied)  # fmt: skip
     run("synth", "generate", "--corpus", test_text, "--output", unseen, "--count", min(1000, arguments.count), *data,
         "--seed", 2, "--recipe", "document", "--fonts", *only,
         "-o", "corpus.piece=word", "corpus.template_share=0")  # fmt: skip
