@@ -160,8 +160,8 @@ class Sampler(Section):
     )
     easy_first: _CountOrNone = Field(
         0,
-        description="so many samples of each source begin the first pass narrow ones first, as in SortaGrad (Amodei et "
-        "al., 2016): CTC finds its way sooner",
+        description="MixedBatch: so many samples of each source of files begin its first pass narrow ones first, as in "
+        "SortaGrad (Amodei et al., 2016): CTC finds its way sooner",
     )
     heights: tuple[Annotated[int, Field(ge=16, le=256, multiple_of=8)], ...] = Field(
         (), description="heights that batches take turns in, anew each epoch; none: the architecture's one"
@@ -209,6 +209,8 @@ class TrainData(Section):
         else:
             if sampler.mix:
                 raise ValueError("sampler.mix belongs to the sampler MixedBatch; Ratio has ratio_list")
+            if sampler.easy_first:
+                raise ValueError("sampler.easy_first belongs to the sampler MixedBatch; Ratio shuffles each epoch")
             if len(sampler.ratio_list) != len(names):
                 raise ValueError(f"sampler.ratio_list: {len(sampler.ratio_list)} ratios for {len(names)} sources")
             if not any(sampler.ratio_list):

@@ -1,9 +1,9 @@
-"""How fast labelled pictures become batches: LMDB → decoded, scaled, stacked, normalised, on one core by its CPU time.
+"""How fast labelled pictures become batches: decoded, scaled, stacked, normalised, on one core by its CPU time.
 
     python scripts/bench_data.py DATA --dictionary FILE
 
-DATA: LMDBs of words. Prints images per second with and without augmentation, and what planning a batch takes for as
-many samples as `--samples` says.
+DATA: LMDBs of words. Prints images per second with and without augmentation, of words that the recipe `scene` draws
+from corpora/en.txt meanwhile, and what planning a batch takes for as many samples as `--samples` says.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from augment.training import TrainingAugment
 from ocr.codec import Codec
-from ocr.config import Sampler
+from ocr.config import Sampler, SourceConfig
 from ocr.data.index import Index, Limits
 from ocr.data.prepare import Preparer
-from ocr.data.sampler import CHUNK, MixedBatch, Passes, Planned, Ratio, build_plan
-from ocr.data.sources import Shards
+from ocr.data.sampler import CHUNK, Endless, MixedBatch, Passes, Planned, Ratio, Stream, build_plan
+from ocr.data.sources import Live, Shards
 from ocr.runtime import Processor
 from ocr.spec import Preprocess
+from synth.data import data_file
 from synth.text.charset import Charset
 
 BATCH = 64
+SHORT = "corpus.length=[1, 12]"  # words, not lines
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
     index = Index.of(source, codec)
     usable, _ = index.usable(limits)
     widths = index.scaled_widths(preprocess)[usable]
-    plan = plan_of(usable, widths)
+    plan = plan_of(Passes(usable, widths, 0, 0))
     planned = [plan.batch(step) for step in range(arguments.batches)]
     print(f"{Processor.read().model}; one core, CPU time; {len(usable):,} pictures, {widths.mean():.0f} px wide")
     for name, augment in (("plain", None), ("augmented, p 0.4", TrainingAugment())):
@@ -61,20 +62,31 @@ def main() -> None:
         measure(prepare, planned[:8], preprocess)
         rate = BATCH * len(planned) / measure(prepare, planned, preprocess)
         print(f"{name:20}{rate:10,.0f} images/s")
-    many = np.arange(arguments.samples)
-    plan = plan_of(many, np.random.default_rng(0).integers(20, 320, arguments.samples))
-    began = time.process_time()
-    for step in range(64 * CHUNK):
-        plan.batch(step)
-    each = (time.process_time() - began) / (64 * CHUNK)
-    print(
-        f"{'planning':20}{each * 1e6:10,.0f} µs a batch of {BATCH}, {arguments.samples:,} samples, with the shuffling"
-    )
+    config = SourceConfig(name="live", recipe="scene", corpus=(data_file("corpora/en.txt"),), overrides=(SHORT,))
+    live = Live(config, 1, preprocess.height, arguments.dictionary)
+    plan = plan_of(Endless(live.length))
+    planned = [plan.batch(step) for step in range(CHUNK)]
+    prepare = Preparer([live], limits, TrainingAugment(), 0)
+    measure(prepare, planned[:8], preprocess)
+    rate = BATCH * CHUNK / measure(prepare, planned, preprocess)
+    print(f"{'drawn and augmented':20}{rate:10,.0f} images/s")
+    print(f"{'planning':20}{planning(plan, 8 * CHUNK):10,.0f} µs a batch of {BATCH}, drawn")
+    widths = np.random.default_rng(0).integers(20, 320, arguments.samples)
+    each = planning(plan_of(Passes(np.arange(arguments.samples), widths, 0, 0)), 64 * CHUNK)
+    print(f"{'planning':20}{each:10,.0f} µs a batch of {BATCH}, {arguments.samples:,} samples, with the shuffling")
 
 
-def plan_of(indexes: NDArray[np.int64], widths: NDArray[np.int64]) -> MixedBatch | Ratio:
+def plan_of(stream: Stream) -> MixedBatch | Ratio:
     """Batches of one source."""
-    return build_plan(Sampler(), ["bench"], [Passes(indexes, widths, 0, 0)], BATCH, Preprocess().height, 0)
+    return build_plan(Sampler(epoch_size=BATCH), ["bench"], [stream], BATCH, Preprocess().height, 0)
+
+
+def planning(plan: MixedBatch | Ratio, steps: int) -> float:
+    """Microseconds of CPU time that planning a batch takes."""
+    began = time.process_time()
+    for step in range(steps):
+        plan.batch(step)
+    return (time.process_time() - began) / steps * 1e6
 
 
 def measure(prepare: Preparer, planned: list[Planned], preprocess: Preprocess) -> float:

@@ -54,6 +54,10 @@ def test_overrides_reach_into_lists(tmp_path: Path) -> None:
         ({"sampler": {"mix": {"real": 5, "synth": 1}}}, "not divisible by the 6 parts"),
         ({"sampler": {"mix": {"real": 1}}}, "says nothing of source synth"),
         ({"sampler": {"name": "Ratio", "ratio_list": [1.0]}}, "1 ratios for 2 sources"),
+        (
+            {"sampler": {"name": "Ratio", "ratio_list": [1.0, 1.0], "easy_first": 9}},
+            r"easy_first belongs to the sampler MixedBatch",
+        ),
     ],
 )
 def test_a_sampler_that_does_not_fit_its_sources(train: dict[str, Any], message: str) -> None:
