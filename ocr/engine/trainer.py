@@ -220,7 +220,7 @@ class Trainer:
                 printed, waited, since = now, source.waited, 0
                 losses.clear()
             start, every = settings.eval_batch_step
-            if done or (self.step >= start and self.step % every == 0):
+            if done or (self.step >= start and (self.step - start) % every == 0):
                 self._evaluate(record)
                 saved = self._saved(saved)
                 printed, waited, since = time.monotonic(), source.waited, 0
