@@ -51,6 +51,7 @@ class Streams:
     """
 
     def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._bits = np.random.Philox(key=np.array((seed, 0x53637269), np.uint64))
         self._state: Any = self._bits.state
         self._generator = np.random.Generator(self._bits)
@@ -63,6 +64,10 @@ class Streams:
         state["has_uint32"] = 0
         self._bits.state = state
         return self._generator
+
+    def __reduce__(self) -> tuple[type[Streams], tuple[int]]:
+        # NumPy before 2 restores a generator upon bits of its own: those kept here would no longer be its bits.
+        return Streams, (self._seed,)
 
 
 @dataclass(slots=True)
