@@ -8,16 +8,17 @@ from typing import Any
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import Config
+from ocr.config import AnyConfig, Config, DetConfig
+from ocr.spec import ModelSpec
 
 Log = Callable[[str], None]
 
 
-def train(config: Config, resume: bool, log: Log) -> Any:
+def train(config: AnyConfig, resume: bool, log: Log) -> Any:
     """Train as the configuration says.
 
     Args:
-        config: see `Config`.
+        config: see `ocr.config`.
         resume: go on from the newest whole checkpoint of the run directory; without one, begin.
         log: where lines go.
 
@@ -35,7 +36,6 @@ def train(config: Config, resume: bool, log: Log) -> Any:
     from ocr.engine import checkpoint as store
     from ocr.engine.distributed import Group
     from ocr.engine.trainer import Trainer
-    from ocr.tasks.rec import Recognition
 
     group = Group()
     say: Log = log if group.first else lambda line: None
@@ -56,7 +56,7 @@ def train(config: Config, resume: bool, log: Log) -> Any:
             f"{run}: holds checkpoints of an earlier run; go on with --resume, or set another Global.save_model_dir"
         )
     say(started.header())
-    task = Recognition(config, group, say)
+    task = _task(config, group, say)
     if settings.pretrained_model and start is None:
         say(task.begin_from(settings.pretrained_model).text())
     trainer = Trainer(config, task, group, say)
@@ -65,8 +65,9 @@ def train(config: Config, resume: bool, log: Log) -> Any:
         say(f"going on from {start}")
     group.same_weights(task.model)
     numbers = sum(int(p.size) for p in task.model.parameters())
+    classes = f", {len(task.spec.units) + 1:,} classes" if isinstance(task.spec, ModelSpec) else ""
     say(
-        f"network  {config.Architecture.algorithm}, {numbers:,} parameters, {task.codec.classes:,} classes; "
+        f"network  {config.Architecture.algorithm}, {numbers:,} parameters{classes}; "
         f"{trainer.steps:,} steps, {trainer.steps_per_epoch:,} an epoch"
     )
     outcome = trainer.train()
@@ -78,8 +79,19 @@ def train(config: Config, resume: bool, log: Log) -> Any:
         figures = ", ".join(f"{k} {v:.4f}" for k, v in outcome.best.items() if k not in ("step", "main"))
         say(f"best     step {outcome.best['step']:,}: {figures}")
     say(f"run      {run} (checkpoints, metrics.jsonl, curves.png)")
-    say("next     " + ("the same command with --resume" if outcome.stopped else f"ocr predict --model {run} IMAGE…"))
+    use = f"ocr predict --model {run} IMAGE…" if isinstance(task.spec, ModelSpec) else f"ocr detect --model {run} IMAGE…"
+    say("next     " + ("the same command with --resume" if outcome.stopped else use))
     return outcome
+
+
+def _task(config: AnyConfig, group: Any, say: Log) -> Any:
+    if isinstance(config, DetConfig):
+        from ocr.tasks.det import Detection
+
+        return Detection(config, group, say)
+    from ocr.tasks.rec import Recognition
+
+    return Recognition(config, group, say)
 
 
 def evaluate_model(config: Config, model: Path | None, report: Path | None, log: Log) -> Any:

@@ -188,7 +188,7 @@ def db_targets(
         if not field.size:
             continue
         # From -distance at 1 to distance at 255: all four maps can be looked up from this one.
-        level = cv2.convertScaleAbs(cv2.max(field, -distance), alpha=127 / distance, beta=128)
+        level = cv2.convertScaleAbs(np.maximum(field, -distance), alpha=127 / distance, beta=128)
         core = cv2.LUT(level, _CORE)
         if not core.any():
             counted[box][field > 0] = 0

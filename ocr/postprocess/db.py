@@ -95,15 +95,15 @@ def db_boxes(probability: NDArray[np.float32], config: DBPostProcess, height: in
     return found
 
 
-def clockwise(quad: NDArray[np.float32]) -> NDArray[np.float32]:
+def clockwise(quad: NDArray[Any]) -> NDArray[np.float32]:
     """Four corners clockwise (as one sees them, y downwards) from the top left: of the two leftmost, the upper one."""
     order = quad[np.argsort(quad[:, 0], kind="stable")]
     left = order[:2][np.argsort(order[:2, 1], kind="stable")]
     right = order[2:][np.argsort(order[2:, 1], kind="stable")]
-    return np.stack((left[0], right[0], right[1], left[1]))
+    return np.stack((left[0], right[0], right[1], left[1])).astype(np.float32)
 
 
-def unclipped(polygon: NDArray[np.float32], ratio: float) -> NDArray[np.float32] | None:
+def unclipped(polygon: NDArray[Any], ratio: float) -> NDArray[np.float32] | None:
     """A polygon grown by area × ratio / perimeter on every side, with round joins; None where it falls to pieces."""
     import shapely
 
