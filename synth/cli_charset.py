@@ -115,8 +115,14 @@ def merge(files: tuple[Path, ...], output: Path) -> None:
     "--fonts", type=_FILE, multiple=True, metavar="DIR|FILE…", help="One or several, instead of all fonts found."
 )
 @click.option("--corpus", type=_FILE, multiple=True, metavar="FILE…", help="Texts that it is meant for.")
+@click.option(
+    "--near",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="How much of a dot's ink may differ anywhere between look-alikes (default: 0.4).",
+)
 @click.option("--html", type=_FILE, metavar="FILE", help="Write a page with pictures of the look-alikes.")
-def check(file: Path, fonts: tuple[Path, ...], corpus: tuple[Path, ...], html: Path | None) -> None:
+def check(file: Path, fonts: tuple[Path, ...], corpus: tuple[Path, ...], near: float | None, html: Path | None) -> None:
     """Say what is wrong or odd in a dictionary, and which entries look alike. Exits with 1 if training would break.
 
     \b
@@ -129,7 +135,8 @@ def check(file: Path, fonts: tuple[Path, ...], corpus: tuple[Path, ...], html: P
     checked = dictionary.check(file, corpus)
     click.echo(checked.text(), nl=False)
     if checked.lines:
-        found = lookalike.find(list(checked.lines), scan(fonts or None).faces)
+        faces = scan(fonts or None).faces
+        found = lookalike.find(list(checked.lines), faces, lookalike.NEAR if near is None else near)
         click.echo(found.text(), nl=False)
         if html:
             lookalike.write_sheet(found, html, title=f"Look-alikes in {file.name}")

@@ -28,7 +28,7 @@ from synth.recipe import Fonts
 from synth.render.line import GlyphCache, NoInk, draw_line
 from synth.render.shape import Undrawable, script_of, shape_line
 from synth.report.preview import data_uri, page, write_whole
-from synth.report.summary import code_points, counted, shown
+from synth.report.summary import code_points, counted, shown, with_codes
 from synth.text.charset import nfc
 
 PPEM: Final = 48
@@ -114,7 +114,7 @@ class LookAlikes:
                 drawn = "drawn the same" if what == "same" else "nearly the same"
                 lines.append(f"{what:<12}{counted(len(groups), kind)} {drawn}:")
             for group in groups[:_SHOWN]:
-                units = "   ".join(f"{shown(unit)} {code_points(unit)}" for unit in group.units)
+                units = "   ".join(map(with_codes, group.units))
                 lines.append(f"{'':<12}{units}" + (f"   ({group.view.name})" if group.view else "   (blank)"))
             if len(groups) > _SHOWN:
                 lines.append(f"{'':<12}and {len(groups) - _SHOWN:,} more; --html FILE shows all")
@@ -125,7 +125,7 @@ class LookAlikes:
         if self.undrawn:
             lines.append(f"{'no font':<12}for {counted(len(self.undrawn), 'entry', 'entries')}:")
             for unit, reason in list(self.undrawn.items())[:_SHOWN]:
-                lines.append(f"{'':<12}{shown(unit)} {code_points(unit)}: {reason}")
+                lines.append(f"{'':<12}{with_codes(unit)}: {reason}")
             if len(self.undrawn) > _SHOWN:
                 lines.append(f"{'':<12}and {len(self.undrawn) - _SHOWN:,} more")
             lines.append(f"{'':<12}give --fonts DIR, or run `synth fonts install SCRIPT`")
@@ -284,7 +284,7 @@ class _Seen:
         self.undrawn = {
             number: f"no font has {nowhere[number]}"
             if number in nowhere
-            else "fonts have its characters, but not the two in one or not what joins them"
+            else "fonts have its characters, but none draws it whole and in the right shape"
             for number in np.flatnonzero(wanting == _FACES).tolist()
         }
 
@@ -345,7 +345,9 @@ def _near(pictures: Sequence[_Picture], near: float) -> Iterator[tuple[int, int,
         close = squares < _ROUGHLY * np.maximum(sizes[block, None], sizes[start:])
         candidates = np.argwhere(np.triu(close, 1)) + start
         for some in np.array_split(candidates, len(candidates) // _PAIRS + 1):
-            differ = cv2.absdiff(cells[some[:, 0]], cells[some[:, 1]]).max(axis=1, initial=0)
+            if not len(some):
+                continue  # OpenCV has no difference of nothing
+            differ = cv2.absdiff(cells[some[:, 0]], cells[some[:, 1]]).max(axis=1)
             for a, b in some[differ < _CELLWISE * near * 255].tolist():
                 distance = compare(pictures[a], pictures[b])
                 if distance < near:

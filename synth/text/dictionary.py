@@ -17,7 +17,7 @@ import unicodedata2
 from tqdm import tqdm
 
 from augment.errors import ScriptoriumError
-from synth.report.summary import code_points, counted, quoted, shown
+from synth.report.summary import code_points, counted, quoted, with_codes
 from synth.text.charset import Charset, UnknownUnit, dictionary_bytes, named, nfc, unusable
 from synth.text.corpus import CorpusIndex, compile_corpus
 from synth.text.units import Unit, split_units
@@ -257,9 +257,9 @@ class Difference:
         old = {unit: number for number, unit in enumerate(self.before.units, 1)}
         new = {unit: number for number, unit in enumerate(self.after.units, 1)}
         position = self.before.index
-        lines = [f"- line {old[unit]:<6} {_seen(unit)}" for unit in self.removed]
-        lines += [f"+ line {new[unit]:<6} {_seen(unit)}" for unit in self.added]
-        lines += [f"> line {position[nfc(unit)] + 1} → {new[unit]}  {_seen(unit)}" for unit in self.moved]
+        lines = [f"- line {old[unit]:<6} {with_codes(unit)}" for unit in self.removed]
+        lines += [f"+ line {new[unit]:<6} {with_codes(unit)}" for unit in self.added]
+        lines += [f"> line {position[nfc(unit)] + 1} → {new[unit]}  {with_codes(unit)}" for unit in self.moved]
         lines += [f"~ line {new[b]:<6} {code_points(a)} is spelled {code_points(b)}" for a, b in self.respelled]
         if not lines:
             return f"the same {counted(len(self.before), 'entry', 'entries')} in the same order\n"
@@ -525,13 +525,8 @@ def _against(
     return hints
 
 
-def _seen(unit: str) -> str:
-    codes = code_points(unit)
-    return codes if shown(unit) == codes else f"{shown(unit)} {codes}"
-
-
 def _listed(units: Sequence[str]) -> str:
-    return _some([_seen(unit) for unit in units])
+    return _some([with_codes(unit) for unit in units])
 
 
 def _some(items: Sequence[str]) -> str:
