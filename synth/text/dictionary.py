@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -191,13 +191,13 @@ def _clusters(index: CorpusIndex, unit: Unit, form: Form) -> Counter[str]:
     return counts
 
 
-def _decompose(rest: Iterable[str], entries: defaultdict[str, Counter[str]], *, every: bool) -> None:
+def _decompose(rest: Counter[str], entries: defaultdict[str, Counter[str]], *, every: bool) -> None:
     """Add what is lacking to match all clusters of `rest`: `every` code point, or only those that are needed."""
     parts = {spelled: _parts(spelled) for spelled in rest}
     if every:
-        for spelled in parts:
+        for spelled, count in rest.items():
             for part, way in parts[spelled]:
-                entries[part][way] += 1
+                entries[part][way] += count
     added = True
     while added:  # a new entry may lead longest match another way through clusters that were done
         added = False
@@ -213,7 +213,7 @@ def _decompose(rest: Iterable[str], entries: defaultdict[str, Counter[str]], *, 
                 end = next((end for end in range(len(text), at, -1) if text[at:end] in entries), 0)
                 if not end:
                     part, way = starts.get(at, (text[at], text[at]))
-                    entries[part][way] += 1
+                    entries[part][way] += rest[spelled]
                     end = at + len(part)
                     added = True
                 at = end
