@@ -117,9 +117,9 @@ def merge(files: tuple[Path, ...], output: Path) -> None:
 @click.option("--corpus", type=_FILE, multiple=True, metavar="FILE…", help="Texts that it is meant for.")
 @click.option(
     "--near",
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(0, 1, min_open=True),
     metavar="SHARE",
-    help="How much of a dot's ink may differ anywhere between look-alikes (default: 0.4).",
+    help="How much of a dot may differ anywhere between look-alikes (default: 0.4).",
 )
 @click.option("--html", type=_FILE, metavar="FILE", help="Write a page with pictures of the look-alikes.")
 def check(file: Path, fonts: tuple[Path, ...], corpus: tuple[Path, ...], near: float | None, html: Path | None) -> None:

@@ -225,7 +225,20 @@ def test_merge_matches_in_normal_form(tmp_path: Path) -> None:
 
 
 def test_check_reports_all_problems_at_once(tmp_path: Path) -> None:
-    lines = ["a", "b", "", "a", "\u09dc", "\u09a1\u09bc", "x\u200b", "\t", b"\xff\xfe", "\u8c48", "\uf900", "c"]
+    lines: list[str | bytes] = [
+        "a",
+        "b",
+        "",
+        "a",
+        "\u09dc",
+        "\u09a1\u09bc",
+        "x\u200b",
+        "\t",
+        b"\xff\xfe",
+        "\u8c48",
+        "\uf900",
+        "c",
+    ]
     path = saved(tmp_path / "d.txt", b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines))
     checked = check(path)
     # iteration meets undecodable lines as they come
@@ -275,12 +288,14 @@ def test_check_against_a_corpus(tmp_path: Path) -> None:
     path = saved(tmp_path / "d.txt", "क\nक्ष\n्\nष\nz\n")
     corpus = saved(tmp_path / "corpus.txt", "क्ष क क्ष\nक ?!\n?\n")
     found = hints(path, corpus)
-    assert found["never reached: longer entries always match first"] == (2, "◌् U+094D, ष U+0937")
-    assert found["absent from the corpus"] == (1, "z U+007A")
-    assert found["of 3 lines of the corpus hold what is lacking"] == (2, "? U+003F, ! U+0021")
+    assert found["never reached, as longer entries match first"] == (2, "◌् U+094D, ष U+0937")
+    assert found["absent from the lines that can be encoded"] == (1, "z U+007A")
+    assert found["of 3 lines of the corpus hold what the dictionary lacks"] == (2, "? U+003F, ! U+0021")
     other = saved(tmp_path / "other.txt", "abc\n")
     checked = check(path, [other])
-    assert checked.problems == ("no line of the corpus can be encoded: it lacks a U+0061, b U+0062, c U+0063",)
+    assert checked.problems == (
+        "no line of the corpus can be encoded: the dictionary lacks a U+0061, b U+0062, c U+0063",
+    )
 
 
 def test_commands(synth: Synth, tmp_path: Path, dejavu: list[Path]) -> None:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import regex
 import unicodedata2
+from fontTools.pens.recordingPen import RecordingPen
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -49,6 +50,7 @@ _CELLWISE: Final = 0.6
 _BLOCK: Final = 512
 _PAIRS: Final = 16384  # looked at together
 _SHOWN: Final = 12
+_TRIED: Final = 24  # letters looked at for curves
 
 _INKLESS: Final = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
 _JOINING: Final = frozenset({"Arab", "Syrc", "Mand", "Mong", "Nkoo", "Phag", "Adlm", "Rohg"})
@@ -88,9 +90,9 @@ class LookAlikes:
     """What drawing the entries of a dictionary brings to light.
 
     Attributes:
-        same: groups that some view draws the same in every pixel.
-        near: pairs that are nearly the same in all views that have both, nearest first; of each group of `same`, its
-            first entry stands for the others.
+        same: groups that some view draws the same in every pixel, without those that are part of another.
+        near: pairs that are nearly the same in all views that have both, nearest first; of groups of `same`, and those
+            that share an entry with them, the first entry stands for the others.
         undrawn: entries that no face draws, with the reason.
         inkless: entries that are never drawn by themselves, such as joiners.
         faces: those used.
@@ -153,6 +155,14 @@ class _Drawer:
         self.circle = info.covers(0x25CC)
         self.cache = cache
 
+    def angular(self) -> bool:
+        """Whether letters have no curves, as those of fonts made of pixels, in which much is alike."""
+        pen = RecordingPen()
+        step = max(1, len(self.face.info.ranges) // _TRIED)
+        for first, last in self.face.info.ranges[::step]:
+            self.face.hb.draw_glyph_with_pen(self.face.hb.get_nominal_glyph((first + last) // 2), pen)
+        return all(name in ("moveTo", "lineTo", "closePath") for name, _ in pen.value)
+
     def draw(self, unit: str, *, joined: bool) -> _Picture | None:
         """The picture of an entry (NFC), or None where the face does not draw it rightly; marks stand on a circle."""
         if not all(self.book.able(character) for character in unit if character != _ZWJ and character != "\u200c"):
@@ -179,7 +189,9 @@ def find(units: Sequence[str], faces: Sequence[FaceInfo], near: float = NEAR) ->
         faces: to draw in; of them those are used that draw most entries, upright and regular ones first.
         near: see `NEAR`.
     """
-    drawable, inkless, blank = [], [], []
+    drawable: list[str] = []
+    inkless: list[str] = []
+    blank: list[str] = []
     for unit in units:
         if unit.isspace():
             blank.append(unit)
@@ -196,7 +208,7 @@ def find(units: Sequence[str], faces: Sequence[FaceInfo], near: float = NEAR) ->
         for a, b, distance in _near([picture for picture in pictures if picture is not None], near):
             pairs[firsts[a], firsts[b]].append((distance, view))
 
-    groups = [Alike(tuple(drawable[n] for n in members), 0.0, view) for members, view in seen.same.groups()]
+    groups = [Alike(tuple(drawable[n] for n in members), 0.0, view) for members, view in seen.same.whole()]
     if len(blank) > 1:
         groups.append(Alike(tuple(blank), 0.0, None))
     alike = []
@@ -215,32 +227,36 @@ def find(units: Sequence[str], faces: Sequence[FaceInfo], near: float = NEAR) ->
 
 
 class _Groups:
-    """Numbers joined to groups (union by least member), each with the first view that joined two."""
+    """Numbers that some view draws the same, in groups."""
 
     def __init__(self, count: int) -> None:
         self._above = list(range(count))
-        self._views: dict[int, View] = {}
+        self._found: list[tuple[list[int], View]] = []
 
     def first(self, number: int) -> int:
-        """The least member of a number's group."""
+        """The least of all numbers that any chain of groups leads to."""
         while self._above[number] != number:
             self._above[number] = number = self._above[self._above[number]]
         return number
 
-    def join(self, a: int, b: int, view: View) -> None:
-        low, high = sorted((self.first(a), self.first(b)))
-        if low != high:
+    def add(self, members: list[int], view: View) -> None:
+        """Several numbers, ascending, that a view draws the same."""
+        self._found.append((members, view))
+        for number in members[1:]:
+            low, high = sorted((self.first(members[0]), self.first(number)))
             self._above[high] = low
-            self._views.setdefault(low, self._views.pop(high, view))
 
-    def groups(self) -> Iterator[tuple[list[int], View]]:
-        """Those of several members, by their least."""
-        members: defaultdict[int, list[int]] = defaultdict(list)
-        for number in range(len(self._above)):
-            members[self.first(number)].append(number)
-        for low, group in members.items():
-            if len(group) > 1:
-                yield group, self._views[low]
+    def whole(self) -> list[tuple[list[int], View]]:
+        """The groups that are no part of another, each with the first view that has it, by their least numbers."""
+        kept: list[tuple[list[int], View]] = []
+        holding: defaultdict[int, list[set[int]]] = defaultdict(list)
+        for members, view in sorted(self._found, key=lambda one: -len(one[0])):
+            if not any(other.issuperset(members) for other in holding[members[0]]):
+                kept.append((members, view))
+                group = set(members)
+                for number in members:
+                    holding[number].append(group)
+        return sorted(kept, key=lambda one: one[0])
 
 
 class _Seen:
@@ -262,20 +278,25 @@ class _Seen:
         wanting = np.full(len(texts), _FACES)
         left = list(range(len(faces)))
         used: set[str] = set()
+        angular: dict[int, bool] = {}
         with tqdm(total=len(texts), desc="drawing", unit="entry", disable=None, delay=2) as bar:
             while left:
-                scores = covers[left] @ (wanting > 0).astype(np.int64)
-                # a design of its own before one already seen, plain before italic or bold
+                scores = (covers[left] @ (wanting > 0).astype(np.int64)).tolist()
+                # not of pixels, a design of its own before one already seen, plain before italic or bold
                 ranks = [
-                    (score > 0, faces[n].family not in used, _plain(faces[n]), score)
-                    for n, score in zip(left, scores.tolist(), strict=True)
+                    (score > 0, not angular.get(n), faces[n].family not in used, _plain(faces[n]), score, -n)
+                    for n, score in zip(left, scores, strict=True)
                 ]
-                best = max(range(len(left)), key=lambda place: (*ranks[place], -place))
-                if not ranks[best][0]:
+                rank, number = max(zip(ranks, left, strict=True))
+                if not rank[0]:
                     break
-                number = left.pop(best)
-                used.add(faces[number].family)
                 drawer = _Drawer(faces[number], cache)
+                if number not in angular:
+                    angular[number] = drawer.angular()
+                    if angular[number]:
+                        continue
+                left.remove(number)
+                used.add(faces[number].family)
                 members = np.flatnonzero(covers[number] & (wanting > 0)).tolist()
                 done = self._draw(View(faces[number], False), members, texts, drawer)
                 self._draw(View(faces[number], True), [n for n in done if joining[n]], texts, drawer)
@@ -290,14 +311,16 @@ class _Seen:
 
     def _draw(self, view: View, members: Sequence[int], texts: Sequence[str], drawer: _Drawer) -> list[int]:
         """Draw entries and group them; returns those that could be drawn."""
-        firsts: dict[bytes, int] = {}
-        done = []
+        drawn: defaultdict[bytes, list[int]] = defaultdict(list)
         for number in members:
             picture = drawer.draw(texts[number], joined=view.joined)
             if picture is not None:
-                done.append(number)
+                drawn[picture.digest()].append(number)
                 self.bits[number] |= 1 << len(self.views)
-                self.same.join(firsts.setdefault(picture.digest(), number), number, view)
+        for group in drawn.values():
+            if len(group) > 1:
+                self.same.add(group, view)
+        done = sorted(number for group in drawn.values() for number in group)
         if done:
             self.views.append((view, done))
         return done
@@ -362,7 +385,7 @@ def _descriptor(picture: _Picture) -> NDArray[np.uint8]:
     field[first : first + ink.shape[0], : ink.shape[1]] = ink
     size = (field.shape[1] // _CELL, field.shape[0] // _CELL)
     cells = cv2.resize(field, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.blur(cells, (2, 2), borderType=cv2.BORDER_CONSTANT)).ravel()
+    return np.asarray(cv2.blur(cells, (2, 2), borderType=cv2.BORDER_CONSTANT), np.uint8).ravel()
 
 
 def compare(a: _Picture, b: _Picture) -> float:

@@ -494,34 +494,24 @@ def _against(
             except UnknownUnit as error:
                 unread += 1
                 lacking.update(error.missing)
+    listed = _listed([character for character, _ in lacking.most_common()])
     if unread == whole:
-        problems.append(
-            f"no line of the corpus can be encoded: it lacks {_listed([u for u, _ in lacking.most_common()])}"
-        )
+        problems.append(f"no line of the corpus can be encoded: the dictionary lacks {listed}")
         return []
     hints = []
     if unread:
-        hints.append(
-            (
-                f"of {counted(whole, 'line')} of the corpus hold what is lacking",
-                unread,
-                _listed([u for u, _ in lacking.most_common()]),
-            )
-        )
+        hints.append((f"of {counted(whole, 'line')} of the corpus hold what the dictionary lacks", unread, listed))
     found = {charset.index[unit] for unit in reached}
-    inside = [nfc(unit) for unit in reached if len(unit) > 1]
-    parts = (
-        {text[a:b] for text in inside for a in range(len(text)) for b in range(a + 1, len(text) + 1)}
-        if inside
-        else set()
-    )
+    longer = [nfc(unit) for unit in reached if len(unit) > 1]
     unmet = [unit for unit in lines if charset.index[unit] not in found and unit != " "]
-    swallowed = [unit for unit in unmet if nfc(unit) in parts]
-    absent = [unit for unit in unmet if nfc(unit) not in parts]
+    inside = {unit: any(nfc(unit) in other for other in longer) for unit in unmet}
+    swallowed = [unit for unit in unmet if inside[unit]]
+    absent = [unit for unit in unmet if not inside[unit]]
     if swallowed:
-        hints.append(("never reached: longer entries always match first", len(swallowed), _listed(swallowed)))
+        hints.append(("never reached, as longer entries match first", len(swallowed), _listed(swallowed)))
     if absent:
-        hints.append(("absent from the corpus", len(absent), _listed(absent)))
+        where = "the lines that can be encoded" if unread else "the corpus"
+        hints.append((f"absent from {where}", len(absent), _listed(absent)))
     return hints
 
 
