@@ -36,7 +36,6 @@ from synth.text.source import Drawn, TextSource
 _BAD_SHAPE = "missing glyph or dotted circle"
 _BLANK = "no ink where ink is due"
 _UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
-_TEXT, _BESIDE, _PLACE, _LAYERS, _GROUND, _PAINT, _DEGRADE, _ENCODE, _OPS = *range(8), 16  # random streams
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
@@ -44,9 +43,9 @@ _LIBRARIES = ("numpy", "opencv-python-headless", "uharfbuzz", "freetype-py", "fo
 
 
 class Streams:
-    """Random generators by index, attempt and stage.
+    """Random generators by index and attempt.
 
-    Philox, keyed by the seed, its counter started at (0, stage, attempt, index). The generator that `at` returns is the
+    Philox, keyed by the seed, its counter started at (0, 0, attempt, index). The generator that `at` returns is the
     same object each time, wound to its place; that costs a tenth of making one.
     """
 
@@ -55,10 +54,10 @@ class Streams:
         self._state: Any = self._bits.state
         self._generator = np.random.Generator(self._bits)
 
-    def at(self, index: int, attempt: int, stage: int = 0) -> np.random.Generator:
-        """The generator of one stage of one attempt at one sample."""
+    def at(self, index: int, attempt: int) -> np.random.Generator:
+        """The generator of one attempt at one sample."""
         state = self._state
-        state["state"]["counter"][:] = (0, stage, attempt, index)
+        state["state"]["counter"][:] = (0, 0, attempt, index)
         state["buffer_pos"] = 4
         state["has_uint32"] = 0
         self._bits.state = state
@@ -79,10 +78,12 @@ class _Work:
     """One sample on its way through the stages; what a stage has not yet set is unset."""
 
     index: int
+    streams: Streams
     attempt: int = 0
     plain: bool = False
     files_only: bool = False
     refusals: list[tuple[str, str]] = field(default_factory=list)
+    rng: np.random.Generator = field(init=False)
     drawn: Drawn = field(init=False)
     faces: list[tuple[Face, int, int]] = field(init=False)
     spacing: float = field(init=False)
@@ -124,7 +125,7 @@ class Pipeline:
         self._names = {str(file.path): file.path.name for file in recipe.corpus.files}
         self._backgrounds = Backgrounds(recipe.background, recipe.seed)
         self._composer = Composer(recipe, self._backgrounds)
-        self._streams = Streams(recipe.seed)
+        self._streams = [Streams(recipe.seed)]  # one for each place in a batch: its generator goes through all stages
         self._cache = GlyphCache()
         self._degradation = recipe.degrade_ops()
         surroundings = recipe.surroundings
@@ -221,8 +222,8 @@ class Pipeline:
         """The samples of some indexes: those that `sample` gives, in less time. Raises as `sample`.
 
         All of them go through one stage before the next: the processor's caches then hold that stage's code, which
-        makes encoding, for one, more than twice as fast as going through all stages sample by sample. Each stage of
-        each attempt has a random stream of its own, so that the company makes no difference.
+        makes encoding, for one, more than twice as fast as going through all stages sample by sample. Each attempt has
+        a random stream of its own, so that the company makes no difference.
         """
         if any(index < 0 for index in indexes):
             raise IndexError("samples are counted from 0")
@@ -231,7 +232,9 @@ class Pipeline:
             *(self._place, self._gather, self._lay_ground, self._draw_layers, self._paint),
         )
         done: dict[int, Sample] = {}
-        works = [_Work(index) for index in indexes]
+        while len(self._streams) < len(indexes):
+            self._streams.append(Streams(self.recipe.seed))
+        works = [_Work(index, streams) for index, streams in zip(indexes, self._streams, strict=False)]
         while works:
             refused: list[_Work] = []
             for stage in stages:
@@ -257,7 +260,7 @@ class Pipeline:
     def first_text(self, index: int) -> Drawn:
         """The text that sample `index` tries first: a guess at its length that costs no drawing."""
         try:
-            return self.source.draw(self._streams.at(index, 0, _TEXT))
+            return self.source.draw(self._streams[0].at(index, 0))
         finally:
             self.source.refusals.clear()
 
@@ -317,7 +320,7 @@ class Pipeline:
 
     def _write(self, work: _Work) -> None:
         """Text, faces, spacing, jitter and size."""
-        rng = self._streams.at(work.index, work.attempt, _TEXT)
+        rng = work.rng = work.streams.at(work.index, work.attempt)
         layout = self.recipe.layout
         try:
             work.drawn = self.source.draw(rng, work.files_only)
@@ -350,9 +353,8 @@ class Pipeline:
         """Text of neighbouring lines and words."""
         work.beside = None
         if not work.plain and self._neighboured:
-            rng = self._streams.at(work.index, work.attempt, _BESIDE)
             try:
-                work.beside = self._beside(work.faces, rng)
+                work.beside = self._beside(work.faces, work.rng)
             finally:
                 self._count_texts(work)
 
@@ -376,16 +378,16 @@ class Pipeline:
 
     def _place(self, work: _Work) -> None:
         if not work.plain:
-            self._composer.place(work.draft, self._streams.at(work.index, work.attempt, _PLACE))
+            self._composer.place(work.draft, work.rng)
 
     def _gather(self, work: _Work) -> None:
         if not work.plain:
-            self._composer.gather(work.draft, self._streams.at(work.index, work.attempt, _LAYERS))
+            self._composer.gather(work.draft, work.rng)
 
     def _lay_ground(self, work: _Work) -> None:
         if not work.plain:
             self._backgrounds.turn_to(work.index)
-            self._composer.lay_ground(work.draft, self._streams.at(work.index, work.attempt, _GROUND))
+            self._composer.lay_ground(work.draft, work.rng)
 
     def _draw_layers(self, work: _Work) -> None:
         if not work.plain:
@@ -393,7 +395,7 @@ class Pipeline:
 
     def _paint(self, work: _Work) -> None:
         if not work.plain:
-            self._composer.paint(work.draft, self._streams.at(work.index, work.attempt, _PAINT))
+            self._composer.paint(work.draft, work.rng)
 
     def _compose(self, work: _Work) -> None:
         """The picture, and which units are in it."""
@@ -408,11 +410,11 @@ class Pipeline:
         turns: list[list[_Work]] = [[] for _ in ops]
         for work in works:
             if ops and not work.plain:
-                for k in self._degradation.chosen(self._streams.at(work.index, work.attempt, _DEGRADE)):
+                for k in self._degradation.chosen(work.rng):
                     turns[k].append(work)
-        for k, (op, turn) in enumerate(zip(ops, turns, strict=True), _OPS):
+        for op, turn in zip(ops, turns, strict=True):
             for work in turn:
-                work.image = op.apply(_three(work.image), self._streams.at(work.index, work.attempt, k))
+                work.image = op.apply(_three(work.image), work.rng)
 
     def _encode(self, work: _Work) -> None:
         output = self.recipe.output
@@ -420,7 +422,7 @@ class Pipeline:
             work.encoded = cv2.imencode(".png", work.image, _PNG)[1].tobytes()
             return
         low, high = output.quality
-        quality = low + int(self._streams.at(work.index, work.attempt, _ENCODE).random() * (high - low + 1))
+        quality = low + int(work.rng.random() * (high - low + 1))
         work.encoded = cv2.imencode(".jpg", work.image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
 
     def _finish(self, work: _Work) -> Sample:

@@ -78,16 +78,15 @@ class _Placed:
     height: int
     polygons: NDArray[np.float32]
 
-    def draw(self, layers: list[tuple[Mask, int]]) -> list[Mask]:
-        """The masks in the picture, each given with the padding around the ink that it has on all sides."""
-        if len(layers) == 1 and self.straight is not None:
-            return [self._resized(layers[0][0], self.straight)]
-        most = max(pad for _, pad in layers)
-        padded = [_padded(mask, most - pad) for mask, pad in layers]
-        warp = geometry.translation(-most, -most).then(self.warp) if most else self.warp
-        # One map for all of them.
-        moved = _warped(padded[0] if len(padded) == 1 else cv2.merge(padded), warp, self.width, self.height)
-        return [moved] if len(padded) == 1 else list(cv2.split(moved))
+    def draw(self, mask: Mask, pad: int) -> Mask:
+        """A mask in the picture; `pad` is the room around the ink that it has on all sides.
+
+        Of several masks each is warped alone: OpenCV's warps of two and three channels are slower than as many of one.
+        """
+        if not pad and self.straight is not None:
+            return self._resized(mask, self.straight)
+        warp = geometry.translation(-pad, -pad).then(self.warp) if pad else self.warp
+        return _warped(mask, warp, self.width, self.height)
 
     def _resized(self, mask: Mask, straight: tuple[float, float, int, int]) -> Mask:
         x_scale, y_scale, left, top = straight
@@ -107,15 +106,17 @@ class Draft:
         ink: the line.
         neighbours: what else may be seen.
         margins: left, top, right, bottom in pixels.
-        layers: masks with the padding around the ink that each has: the ink; `strokes` where its weight changes;
-            `ring` around outlined letters; `around`, what belongs to other lines.
+        strokes: the ink where its weight changes; like `ring` with `pad` pixels of room around the ink, and like all
+            three in the picture's pixels once drawn.
+        ring: around outlined letters.
+        around: what belongs to other lines, with an em of room around the ink.
     """
 
     ink: Ink
     neighbours: Neighbours | None
     margins: tuple[float, float, float, float] = field(init=False)
     placed: _Placed = field(init=False)
-    layers: list[tuple[Mask, int]] = field(init=False)
+    pad: int = 0
     strokes: Mask | None = None
     ring: Mask | None = None
     around: Mask | None = None
@@ -143,7 +144,7 @@ class Composer:
         """Black on white, straight, whole: what every recipe falls back on."""
         margin = 0.12 * height
         placed = self._fit(ink, geometry.Warp(), height, (margin, margin, margin, margin))
-        (coverage,) = placed.draw([(ink.mask, 0)])
+        coverage = placed.draw(ink.mask, 0)
         return Composed(cv2.bitwise_not(coverage), coverage, (), placed.polygons, None, "flat", -255.0)
 
     def compose(self, ink: Ink, neighbours: Neighbours | None, rng: np.random.Generator) -> Composed:
@@ -168,28 +169,25 @@ class Composer:
     def gather(self, draft: Draft, rng: np.random.Generator) -> None:
         """What is to be drawn: ink, changed strokes, outlines, and what stands around."""
         ink = draft.ink
-        draft.layers = [(ink.mask, 0)]
         draft.strokes, draft.ring = self._strokes(ink, rng)
         if draft.strokes is not None:
-            pad = (draft.strokes.shape[0] - ink.mask.shape[0]) // 2
-            draft.layers.append((draft.strokes, pad))
-            if draft.ring is not None:
-                draft.layers.append((draft.ring, pad))
+            draft.pad = (draft.strokes.shape[0] - ink.mask.shape[0]) // 2
         draft.around = self._extras(ink, draft.neighbours, draft.scale, draft.margins, rng)
-        if draft.around is not None:
-            draft.layers.append((draft.around, ink.ppem))
 
     def lay_ground(self, draft: Draft, rng: np.random.Generator) -> None:
         """The surface."""
         draft.ground = self._ground(draft.placed.height, draft.placed.width, rng)
 
     def draw(self, draft: Draft) -> None:
-        """The layers in the picture, by one warp; from here on they are masks of its size."""
-        drawn = iter(draft.placed.draw(draft.layers))
-        draft.coverage = next(drawn)
-        draft.strokes = None if draft.strokes is None else next(drawn)
-        draft.ring = None if draft.ring is None else next(drawn)
-        draft.around = None if draft.around is None else next(drawn)
+        """The masks in the picture; from here on they are of its size."""
+        placed, ink = draft.placed, draft.ink
+        draft.coverage = placed.draw(ink.mask, 0)
+        if draft.strokes is not None:
+            draft.strokes = placed.draw(draft.strokes, draft.pad)
+        if draft.ring is not None:
+            draft.ring = placed.draw(draft.ring, draft.pad)
+        if draft.around is not None:
+            draft.around = placed.draw(draft.around, ink.ppem)
 
     def paint(self, draft: Draft, rng: np.random.Generator) -> None:
         """Ink and effects onto the surface."""
@@ -628,12 +626,16 @@ def _warped(mask: Mask, warp: geometry.Warp, width: int, height: int) -> Mask:
     if warp.coefficients is not None:
         a, b, _, d, e, _, _, _, i = warp.coefficients
         factor = math.sqrt(abs(a * e - b * d)) / abs(i)
+        # A map has no anti-aliasing of its own. Halving and a small blur cost a fraction of shrinking by area.
+        while factor < 0.45 and min(mask.shape) > 1:
+            rows, columns = mask.shape
+            if rows % 2 or columns % 2:
+                mask = cv2.copyMakeBorder(mask, 0, rows % 2, 0, columns % 2, cv2.BORDER_CONSTANT, value=0)
+            mask = cv2.resize(mask, None, None, 0.5, 0.5, cv2.INTER_AREA)
+            warp = geometry.scaling(2.0).then(warp)
+            factor *= 2
         if factor < 0.7:
-            # A map has no anti-aliasing of its own: shrink by area first.
-            size = (max(1, round(mask.shape[1] * factor)), max(1, round(mask.shape[0] * factor)))
-            back = geometry.scaling(mask.shape[1] / size[0], mask.shape[0] / size[1])
-            mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-            warp = back.then(warp)
+            mask = cv2.GaussianBlur(mask, (3, 3), 0, borderType=cv2.BORDER_CONSTANT)
     return warp.apply(mask, (width, height), 0)
 
 
