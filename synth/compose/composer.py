@@ -70,6 +70,7 @@ class _Placed:
         warp: from the ink's pixels to the picture's.
         straight: the same as (x scale, y scale, left, top) when nothing is turned, slanted or bent, and the picture's
             pixel rows fall on the ink's edges; else None.
+        map: of `warp`, once drawn by one that is not projective.
     """
 
     warp: geometry.Warp
@@ -77,6 +78,7 @@ class _Placed:
     width: int
     height: int
     polygons: NDArray[np.float32]
+    map: NDArray[np.float32] | None = None
 
     def draw(self, mask: Mask, pad: int) -> Mask:
         """A mask in the picture; `pad` is the room around the ink that it has on all sides.
@@ -85,8 +87,15 @@ class _Placed:
         """
         if not pad and self.straight is not None:
             return self._resized(mask, self.straight)
-        warp = geometry.translation(-pad, -pad).then(self.warp) if pad else self.warp
-        return _warped(mask, warp, self.width, self.height)
+        coefficients = self.warp.coefficients
+        if coefficients is not None:
+            warp = geometry.translation(-pad, -pad).then(self.warp) if pad else self.warp
+            return _warped(mask, warp, coefficients, self.width, self.height)
+        if self.map is None:
+            self.map = self.warp.map(self.width, self.height)
+        where = self.map + np.float32(pad) if pad else self.map
+        # The stubs do not know that the second map may be absent.
+        return cv2.remap(mask, where, None, cv2.INTER_LINEAR)  # type: ignore[call-overload,no-any-return]
 
     def _resized(self, mask: Mask, straight: tuple[float, float, int, int]) -> Mask:
         x_scale, y_scale, left, top = straight
@@ -622,20 +631,19 @@ _THIRDS = np.arange(4)
 _KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 
 
-def _warped(mask: Mask, warp: geometry.Warp, width: int, height: int) -> Mask:
-    if warp.coefficients is not None:
-        a, b, _, d, e, _, _, _, i = warp.coefficients
-        factor = math.sqrt(abs(a * e - b * d)) / abs(i)
-        # A map has no anti-aliasing of its own. Halving and a small blur cost a fraction of shrinking by area.
-        while factor < 0.45 and min(mask.shape) > 1:
-            rows, columns = mask.shape
-            if rows % 2 or columns % 2:
-                mask = cv2.copyMakeBorder(mask, 0, rows % 2, 0, columns % 2, cv2.BORDER_CONSTANT, value=0)
-            mask = cv2.resize(mask, None, None, 0.5, 0.5, cv2.INTER_AREA)
-            warp = geometry.scaling(2.0).then(warp)
-            factor *= 2
-        if factor < 0.7:
-            mask = cv2.GaussianBlur(mask, (3, 3), 0, borderType=cv2.BORDER_CONSTANT)
+def _warped(mask: Mask, warp: geometry.Warp, coefficients: geometry.Coefficients, width: int, height: int) -> Mask:
+    a, b, _, d, e, _, _, _, i = coefficients
+    factor = math.sqrt(abs(a * e - b * d)) / abs(i)
+    # A map has no anti-aliasing of its own. Halving and a small blur cost a fraction of shrinking by area.
+    while factor < 0.45 and min(mask.shape) > 1:
+        rows, columns = mask.shape
+        if rows % 2 or columns % 2:
+            mask = cv2.copyMakeBorder(mask, 0, rows % 2, 0, columns % 2, cv2.BORDER_CONSTANT, value=0)
+        mask = cv2.resize(mask, None, None, 0.5, 0.5, cv2.INTER_AREA)
+        warp = geometry.scaling(2.0).then(warp)
+        factor *= 2
+    if factor < 0.7:
+        mask = cv2.GaussianBlur(mask, (3, 3), 0, borderType=cv2.BORDER_CONSTANT)
     return warp.apply(mask, (width, height), 0)
 
 
