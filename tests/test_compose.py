@@ -655,11 +655,11 @@ def test_too_wide_is_refused(faces: list[Face]) -> None:
     assert composed(made, faces[0], "ok", 0) is not None
 
 
-@pytest.mark.parametrize("warped", [False, True])
+@pytest.mark.parametrize("warps", ["", "rotation shear perspective", "curve wave elastic rotation"])
 def test_the_share_inside_equals_that_on_a_bigger_canvas(
-    faces: list[Face], warped: bool, monkeypatch: pytest.MonkeyPatch
+    faces: list[Face], warps: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shape = ("geometry.rotation.p=1", "geometry.shear.p=1", "geometry.perspective.p=1") if warped else ()
+    shape = [f"geometry.{name}.p=1" for name in warps.split()]
     made = composer("clean", "layout.margin_x=[-0.6, 0.1]", "layout.margin_y=[-0.3, 0.1]", *shape)
     places: list[Any] = []
     original = Composer.insides

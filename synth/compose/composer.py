@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import cv2
@@ -96,6 +97,11 @@ class _Placed:
         where = self.map + np.float32(pad) if pad else self.map
         # The stubs do not know that the second map may be absent.
         return cv2.remap(mask, where, None, cv2.INTER_LINEAR)  # type: ignore[call-overload,no-any-return]
+
+    def seen(self, left: int, right: int, top: int, bottom: int) -> Mask:
+        """Of a part of the ink 255 where a pixel's centre lies in the picture."""
+        where = self.warp.inverted().then(geometry.translation(-left, -top)).map(right - left, bottom - top)
+        return cv2.inRange(where, np.array((-0.5, -0.5)), np.array((self.width - 0.5, self.height - 0.5)))
 
     def _resized(self, mask: Mask, straight: tuple[float, float, int, int]) -> Mask:
         x_scale, y_scale, left, top = straight
@@ -323,39 +329,19 @@ class Composer:
         frames = np.repeat(np.array([(p.width, p.height) for p in places], np.float32), counts, axis=0)
         low, high = corners.min(1), corners.max(1)
         beyond = (np.maximum(-low, high - frames) > (high - low) * np.float32(_SLIVER)).any(1)
-        left, top = boxes[:, 0].astype(np.intp), boxes[:, 1].astype(np.intp)
-        right, bottom = np.ceil(boxes[:, 2]).astype(np.intp), np.ceil(boxes[:, 3]).astype(np.intp)
-        # Of each third from top to bottom, too: where marks are, a small part of a unit makes another word.
-        rows = top[:, None] - (bottom - top)[:, None] * -_THIRDS // 3
+        blank = np.concatenate([ink.blank for ink in inks])
         share = np.ones(len(boxes))
-        units: list[NDArray[np.intp]] = []
-        sums: list[NDArray[Any]] = []
-        first = 0
-        for k, ink, placed, count in zip(cut, inks, places, counts, strict=True):
-            shares[k] = share[first : first + count]
-            here = np.flatnonzero(beyond[first : first + count])
-            if len(here) and ink.blank.any():
-                spaces = here[ink.blank[here]]
-                x, y = placed.warp.forward((ink.boxes[spaces, :2] + ink.boxes[spaces, 2:]) / 2).T
-                share[first + spaces] = (x >= 0) & (x <= placed.width) & (y >= 0) & (y <= placed.height)
-                here = here[~ink.blank[here]]
-            if len(here):
-                # The frame seen from the ink: which of its pixels have their centre within.
-                frame = np.full((placed.height, placed.width), 255, np.uint8)
-                seen = placed.warp.inverted().apply(frame, ink.mask.shape[::-1], 0, cv2.INTER_NEAREST)
-                table = cv2.integral(cv2.merge((ink.mask, cv2.bitwise_and(ink.mask, seen)))).reshape(-1, 2)
-                here += first
-                lines = rows[here] * (ink.mask.shape[1] + 1)
-                units.append(here)
-                sums.append(table[lines + right[here, None]] - table[lines + left[here, None]])
-            first += count
-        if units:
-            # Units × thirds × (all ink, ink in the frame).
-            thirds = np.diff(np.concatenate(sums), axis=1).astype(np.float64)
-            whole = thirds.sum(1)
-            parts = thirds[:, :, 1] / np.maximum(thirds[:, :, 0], 1e-6)
-            parts[thirds[:, :, 0] < 0.05 * whole[:, :1]] = 1.0
-            share[np.concatenate(units)] = np.minimum(whole[:, 1] / np.maximum(whole[:, 0], 1.0), parts.min(1))
+        if (beyond & blank).any():
+            # A space has no ink: its middle counts.
+            middle = corners.mean(1)
+            share[beyond & blank] = ((middle >= 0) & (middle <= frames)).all(1)[beyond & blank]
+        here = np.flatnonzero(beyond & ~blank)
+        if len(here):
+            owners = np.repeat(np.arange(len(cut)), counts)[here].tolist()
+            masks, owned = [inks[k].mask for k in owners], [places[k] for k in owners]
+            share[here] = _shares_seen(masks, owned, boxes[here], corners[here], frames[here])
+        for k, part in zip(cut, np.split(share, list(accumulate(counts))[:-1]), strict=True):
+            shares[k] = part
         return shares
 
     # -- strokes ----------------------------------------------------------------------------------------------
@@ -628,7 +614,95 @@ _WHITE: Colour = (255.0, 255.0, 255.0)
 _RAMP = np.arange(256, dtype=np.float32)
 _CORNERS = np.array((0, 1, 2, 1, 2, 3, 0, 3))
 _THIRDS = np.arange(4)
+_FAR = 1e6  # pixels; beyond all columns
 _KERNEL = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+
+
+def _shares_seen(
+    masks: Sequence[Mask],
+    places: Sequence[_Placed],
+    boxes: NDArray[np.float32],
+    corners: NDArray[np.float32],
+    frames: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Share of each unit's ink in the frame; that of one third from top to bottom where less of it is.
+
+    Of thirds, too: where marks are, a small part of a unit makes another word.
+
+    Args:
+        masks: for each unit the ink that it is on.
+        places: for each unit where that lies.
+        boxes: units × 4 on the ink.
+        corners: units × 4 × 2 in the picture.
+        frames: units × 2: width and height of the picture.
+    """
+    left, top = boxes[:, 0].astype(np.intp), boxes[:, 1].astype(np.intp)
+    right, bottom = np.ceil(boxes[:, 2]).astype(np.intp), np.ceil(boxes[:, 3]).astype(np.intp)
+    sides = np.stack((left, right, top, bottom), 1).tolist()
+    starts = list(accumulate((x1 - x0 for x0, x1, _, _ in sides), initial=0))
+    height = max(y1 - y0 for _, _, y0, y1 in sides)
+    strip = np.zeros((height, starts[-1]), np.uint8)
+    for mask, start, (x0, x1, y0, y1) in zip(masks, starts, sides, strict=False):
+        strip[: y1 - y0, start : start + x1 - x0] = mask[y0:y1, x0:x1]
+    table = cv2.integral(strip)
+    begin, end = np.array(starts[:-1])[:, None], np.array(starts[1:])[:, None]
+    thirds = -((bottom - top)[:, None] * -_THIRDS // 3)
+    whole = np.diff(table[thirds, end] - table[thirds, begin], axis=1)
+    # Row by row, what lies between the frame's sides, which are straight on the ink; for bent lines, pixel by pixel.
+    first, last = _sides(boxes, corners, frames, left, top, height)
+    bent = [k for k, placed in enumerate(places) if placed.warp.coefficients is None]
+    for k in bent:
+        x0, x1, y0, y1 = sides[k]
+        patch = strip[: y1 - y0, starts[k] : starts[k + 1]]
+        cv2.bitwise_and(patch, places[k].seen(x0, x1, y0, y1), patch)
+    if bent:
+        table = cv2.integral(strip)
+        first[bent], last[bent] = 0, strip.shape[1]
+    first = np.clip(first + begin, begin, end)
+    last = np.clip(last + begin, first, end)
+    row = np.arange(height)
+    by_row = np.diff(table, axis=0)
+    sums = np.zeros((len(boxes), height + 1), np.int64)
+    np.cumsum(by_row[row, last] - by_row[row, first], axis=1, out=sums[:, 1:])
+    seen = np.diff(np.take_along_axis(sums, thirds, 1), axis=1)
+    all_ink = whole.sum(1)
+    parts = seen / np.maximum(whole, 1)
+    parts[whole < 0.05 * all_ink[:, None]] = 1.0
+    return np.asarray(np.minimum(seen.sum(1) / np.maximum(all_ink, 1), parts.min(1)), np.float64)
+
+
+def _sides(
+    boxes: NDArray[np.float32],
+    corners: NDArray[np.float32],
+    frames: NDArray[np.float32],
+    left: NDArray[np.intp],
+    top: NDArray[np.intp],
+    height: int,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of `height` rows of units' ink, from `top` on, the first column with its centre in the frame, and the end.
+
+    Columns are counted from `left`. Between its corners a unit is taken to be seen in perspective (Heckbert 1989,
+    "Fundamentals of texture mapping and image warping", section 2.2.3), as it is unless the line is bent.
+    """
+    (x0, x1, x2, x3), (y0, y1, y2, y3) = corners.astype(np.float64).transpose(2, 1, 0)
+    wide, high = frames.T
+    x12, x32, sx = x1 - x2, x3 - x2, x0 - x1 + x2 - x3
+    y12, y32, sy = y1 - y2, y3 - y2, y0 - y1 + y2 - y3
+    area = x12 * y32 - x32 * y12
+    g, h = (sx * y32 - x32 * sy) / area, (x12 * sy - sx * y12) / area
+    a, b, d, e = x1 - x0 + g * x1, x3 - x0 + h * x3, y1 - y0 + g * y1, y3 - y0 + h * y3
+    # Each side of the frame is a straight line on the unit: p u + q v + r >= 0 within, u and v from 0 to 1.
+    p = np.stack((a, wide * g - a, d, high * g - d))[..., None]
+    q = np.stack((b, wide * h - b, e, high * h - e))[..., None]
+    r = np.stack((x0, wide - x0, y0, high - y0))[..., None]
+    p = np.where(np.abs(p) < 1e-9, 1e-9, p)
+    size = boxes[:, 2:] - boxes[:, :2]
+    v = ((np.arange(height) + 0.5) + (top - boxes[:, 1])[:, None]) / size[:, 1:]
+    crossed = (q * v + r) / -p * size[:, :1] + (boxes[:, 0] - left - 0.5)[:, None]
+    crossed = np.clip(crossed, -_FAR, _FAR)
+    first = np.ceil(np.where(p > 0, crossed, -_FAR).max(0))
+    end = np.floor(np.where(p < 0, crossed, _FAR).min(0)) + 1
+    return first.astype(np.intp), end.astype(np.intp)
 
 
 def _warped(mask: Mask, warp: geometry.Warp, coefficients: geometry.Coefficients, width: int, height: int) -> Mask:
