@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,8 @@ class _Work:
     first: int = field(init=False)
     last: int = field(init=False)
     encoded: bytes = field(init=False)
+    quality: int = 100
+    proven: bool = field(init=False)
     grey: Any = field(init=False)
     contrast: float = field(init=False)
 
@@ -187,24 +190,22 @@ class Pipeline:
         records: list[Record] = []
         for first in range(start, stop, _BATCH):
             indexes = range(first, min(first + _BATCH, stop))
-            records += [self._record(i, sample) for i, sample in zip(indexes, self.samples(indexes), strict=True)]
+            records += [self._record(work) for work in self._made(indexes)]
         return records
 
     def record(self, index: int) -> Record:
         """Sample `index` as it is stored."""
-        return self._record(index, self.sample(index))
+        return self._record(self._made([index])[0])
 
-    def _record(self, index: int, sample: Sample) -> Record:
+    def _record(self, work: _Work) -> Record:
+        units, text = self._label(work)
         polygons = None
         if self.recipe.output.polygons:
-            ends: list[int] = []
-            at = 0
-            for unit in sample.units:
-                at += len(unit)
-                ends.append(at)
-            polygons = pack_polygons(sample.polygons, sample.shared, ends)
-        meta = _compact(sample.meta).encode()
-        return Record(index, sample.encoded, sample.text, meta, polygons, sample.refusals, sample.units)
+            part = slice(work.first, work.last)
+            ends = list(accumulate(map(len, units)))
+            polygons = pack_polygons(work.composed.polygons[part], work.ink.shared[part], ends)
+        meta = _compact(self._meta(work)).encode()
+        return Record(work.index, work.encoded, text, meta, polygons, work.refusals, units)
 
     def sample(self, index: int) -> Sample:
         """Sample `index`.
@@ -225,13 +226,17 @@ class Pipeline:
         makes encoding, for one, more than twice as fast as going through all stages sample by sample. Each attempt has
         a random stream of its own, so that the company makes no difference.
         """
+        return [self._sample(work) for work in self._made(indexes)]
+
+    def _made(self, indexes: Sequence[int]) -> list[_Work]:
+        """What `samples` and `block` give, through all stages."""
         if any(index < 0 for index in indexes):
             raise IndexError("samples are counted from 0")
         stages = (
             *(self._write, self._shape, self._look_beside, self._draw),
             *(self._place, self._gather, self._lay_ground, self._draw_layers, self._paint),
         )
-        done: dict[int, Sample] = {}
+        done: dict[int, _Work] = {}
         while len(self._streams) < len(indexes):
             self._streams.append(Streams(self.recipe.seed))
         works = [_Work(index, streams) for index, streams in zip(indexes, self._streams, strict=False)]
@@ -247,13 +252,16 @@ class Pipeline:
             for work in works:
                 self._encode(work)
             for work in works:
-                work.grey = cv2.imdecode(np.frombuffer(work.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+                work.proven = self._exact(work, encoding_error(self.recipe.output.encoding, work.quality))
+            for work in works:
+                if not work.proven:
+                    work.grey = cv2.imdecode(np.frombuffer(work.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
             for work, reason in zip(works, self._judged(works), strict=True):
                 if reason:
                     self._refuse(work, Refused(reason))
                     refused.append(work)
                 else:
-                    done[work.index] = self._finish(work)
+                    done[work.index] = work
             works = refused
         return [done[index] for index in indexes]
 
@@ -422,17 +430,20 @@ class Pipeline:
             work.encoded = cv2.imencode(".png", work.image, _PNG)[1].tobytes()
             return
         low, high = output.quality
-        quality = low + int(work.rng.random() * (high - low + 1))
-        work.encoded = cv2.imencode(".jpg", work.image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
+        work.quality = low + int(work.rng.random() * (high - low + 1))
+        work.encoded = cv2.imencode(".jpg", work.image, (cv2.IMWRITE_JPEG_QUALITY, work.quality))[1].tobytes()
 
-    def _finish(self, work: _Work) -> Sample:
+    def _label(self, work: _Work) -> tuple[list[str], str]:
+        """Units and text of what is in the frame."""
         units, text = work.drawn.units, work.drawn.text
-        first, last = work.first, work.last
-        if first or last < len(units):
-            units = units[first:last]
+        if work.first or work.last < len(units):
+            units = units[work.first : work.last]
             text = "".join(units)
+        return units, text
+
+    def _meta(self, work: _Work) -> dict[str, Any]:
         faces = work.faces
-        main = max(faces, key=lambda part: part[2] - part[1])[0]
+        main = faces[0][0] if len(faces) == 1 else max(faces, key=lambda part: part[2] - part[1])[0]
         meta: dict[str, Any] = {
             "source": self._names.get(work.drawn.source, work.drawn.source),
             "font": main.name,
@@ -443,8 +454,21 @@ class Pipeline:
             meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
         if work.plain:
             meta["plain"] = True
-        polygons, shared = work.composed.polygons[first:last], work.ink.shared[first:last]
-        return Sample(_three(work.image), text, units, polygons, shared, meta, work.refusals, work.encoded)
+        return meta
+
+    def _sample(self, work: _Work) -> Sample:
+        units, text = self._label(work)
+        part = slice(work.first, work.last)
+        return Sample(
+            image=_three(work.image),
+            text=text,
+            units=units,
+            polygons=work.composed.polygons[part],
+            shared=work.ink.shared[part],
+            meta=self._meta(work),
+            refusals=work.refusals,
+            encoded=work.encoded,
+        )
 
     def _count_texts(self, work: _Work) -> None:
         if self.source.refusals:
@@ -488,7 +512,7 @@ class Pipeline:
             For each sample why it is refused, being below the recipe's floor, or an empty string.
         """
         reasons = [""] * len(works)
-        measured = [k for k, work in enumerate(works) if not self._exact(work)]
+        measured = [k for k, work in enumerate(works) if not (work.proven or self._exact_as_decoded(work))]
         # Of each image the letters, and of outlined ones the further coverages by which they may be recognised.
         greys: list[NDArray[np.uint8]] = []
         coverages: list[NDArray[np.uint8]] = []
@@ -534,21 +558,52 @@ class Pipeline:
             works[k].contrast = round(min(contrast, 255.0), 1)
         return reasons
 
-    def _exact(self, work: _Work) -> bool:
-        """Whether flat ink on a flat ground is legible by what was drawn, and all noise is the encoder's."""
-        image, exact = work.image, work.composed.exact
-        if exact is None or image is not work.composed.image:
+    def _exact(self, work: _Work, error: float) -> bool:
+        """Whether flat ink on a flat ground is legible by what was drawn, as all noise is the encoder's.
+
+        Args:
+            work: the sample; its contrast is set where this is so.
+            error: by which the encoder has changed any pixel's luminance at most.
+        """
+        exact = work.composed.exact
+        if exact is None or work.image is not work.composed.image:
             return False
-        expected: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        error = cv2.norm(work.grey, expected, cv2.NORM_INF)
         # Even ink that covers a quarter of a pixel at best stands out then.
         if error > _ENCODING * abs(exact) or (abs(exact) - error) / 4 < self.recipe.legibility.contrast:
             return False
         work.contrast = round(abs(exact), 1)
         return True
 
+    def _exact_as_decoded(self, work: _Work) -> bool:
+        """The same by the error that the encoder has in fact made."""
+        image = work.image
+        if work.composed.exact is None or image is not work.composed.image:
+            return False
+        expected: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        return self._exact(work, cv2.norm(work.grey, expected, cv2.NORM_INF))
+
 
 _ENCODING = 0.25  # of the contrast, that the encoder may change any pixel by where all else is exact
+
+
+@cache
+def encoding_error(encoding: str, quality: int) -> float:
+    """By how many grey levels at most an encoder changes the luminance of a pixel.
+
+    JPEG rounds the coefficients of each block of 8 × 8 pixels to multiples of its table's entries (ITU-T T.81, A.3.4).
+    The transform being orthonormal, no pixel changes by more than the root of the sum of the squared errors. A
+    quarter is added for the rounding within the transform to each error, a grey level for that of the pixels.
+
+    Args:
+        encoding: png or jpeg.
+        quality: of JPEG, 1 to 100.
+    """
+    if encoding == "png":
+        return 0.0
+    black = np.zeros((8, 8), np.uint8)
+    file = cv2.imencode(".jpg", black, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
+    table = np.frombuffer(file, np.uint8, 64, file.index(b"\xff\xdb") + 5).astype(np.float64)
+    return float(np.sqrt((((table + 0.5) / 2) ** 2).sum()) + 1.0)
 
 
 def _boxes(polygons: NDArray[np.float32], widths: NDArray[np.intp], height: int) -> NDArray[np.intp]:
