@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class _Work:
     streams: Streams
     attempt: int = 0
     plain: bool = False
+    repaint: bool = False
     files_only: bool = False
     refusals: list[tuple[str, str]] = field(default_factory=list)
     rng: np.random.Generator = field(init=False)
@@ -94,6 +95,7 @@ class _Work:
     ink: Ink = field(init=False)
     beside: _Beside | None = field(init=False)
     draft: Draft = field(init=False)
+    inside: NDArray[np.float64] | None = None
     composed: Composed = field(init=False)
     image: NDArray[Any] = field(init=False)
     first: int = field(init=False)
@@ -103,6 +105,7 @@ class _Work:
     proven: bool = field(init=False)
     grey: Any = field(init=False)
     contrast: float = field(init=False)
+    refusal: str = ""
 
 
 class Pipeline:
@@ -187,15 +190,12 @@ class Pipeline:
 
     def block(self, start: int, stop: int) -> list[Record]:
         """The records of a range of indexes."""
-        records: list[Record] = []
-        for first in range(start, stop, _BATCH):
-            indexes = range(first, min(first + _BATCH, stop))
-            records += [self._record(work) for work in self._made(indexes)]
-        return records
+        records = {work.index: self._record(work) for work in self._made(range(start, stop))}
+        return [records[index] for index in range(start, stop)]
 
     def record(self, index: int) -> Record:
         """Sample `index` as it is stored."""
-        return self._record(self._made([index])[0])
+        return self._record(next(self._made([index])))
 
     def _record(self, work: _Work) -> Record:
         units, text = self._label(work)
@@ -226,44 +226,57 @@ class Pipeline:
         makes encoding, for one, more than twice as fast as going through all stages sample by sample. Each attempt has
         a random stream of its own, so that the company makes no difference.
         """
-        return [self._sample(work) for work in self._made(indexes)]
+        done = {work.index: self._sample(work) for work in self._made(indexes)}
+        return [done[index] for index in indexes]
 
-    def _made(self, indexes: Sequence[int]) -> list[_Work]:
-        """What `samples` and `block` give, through all stages."""
+    def _made(self, indexes: Sequence[int]) -> Iterator[_Work]:
+        """What `samples` and `block` give, through all stages, in the order in which it is done.
+
+        Those that are refused go on with the next batch: small batches take more time for each.
+        """
         if any(index < 0 for index in indexes):
             raise IndexError("samples are counted from 0")
-        stages = (
-            *(self._write, self._shape, self._look_beside, self._draw),
-            *(self._place, self._gather, self._lay_ground, self._draw_layers, self._paint),
-        )
-        done: dict[int, _Work] = {}
         while len(self._streams) < len(indexes):
             self._streams.append(Streams(self.recipe.seed))
-        works = [_Work(index, streams) for index, streams in zip(indexes, self._streams, strict=False)]
+        waiting = (_Work(index, streams) for index, streams in zip(indexes, self._streams, strict=False))
+        works = list(islice(waiting, _BATCH))
         while works:
             refused: list[_Work] = []
-            for stage in stages:
-                works = self._passed(stage, works, refused)
-            insides = self._composer.insides([work.draft for work in works if not work.plain])
-            for work, inside in zip((work for work in works if not work.plain), insides, strict=True):
-                work.composed = self._composer.finish(work.draft, inside)
-            works = self._passed(self._compose, works, refused)
-            self._degrade(works)
-            for work in works:
-                self._encode(work)
-            for work in works:
-                work.proven = self._exact(work, encoding_error(self.recipe.output.encoding, work.quality))
-            for work in works:
-                if not work.proven:
-                    work.grey = cv2.imdecode(np.frombuffer(work.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
-            for work, reason in zip(works, self._judged(works), strict=True):
-                if reason:
+            for work in self._attempt(works, refused):
+                if reason := work.refusal:
                     self._refuse(work, Refused(reason))
                     refused.append(work)
                 else:
-                    done[work.index] = work
-            works = refused
-        return [done[index] for index in indexes]
+                    yield work
+            works = [*refused, *islice(waiting, max(_BATCH - len(refused), 0))]
+
+    def _attempt(self, works: Sequence[_Work], refused: list[_Work]) -> Sequence[_Work]:
+        """Take samples through all stages once; a stage that refuses some adds them to `refused`."""
+        repainted = [work for work in works if work.repaint]
+        works = [work for work in works if not work.repaint]
+        for stage in (self._write, self._shape, self._look_beside, self._draw, self._place, self._gather):
+            works = self._passed(stage, works, refused)
+        drafted = [work for work in works if not work.plain]
+        for work, inside in zip(drafted, self._composer.insides([work.draft for work in drafted]), strict=True):
+            work.inside = inside
+        works = self._passed(self._frame, works, refused)
+        for work in works:
+            self._draw_layers(work)
+        for work in repainted:
+            work.rng = work.streams.at(work.index, work.attempt)
+        works = [*works, *repainted]
+        for stage in (self._lay_ground, self._paint, self._compose):
+            works = self._passed(stage, works, refused)
+        self._degrade(works)
+        for work in works:
+            self._encode(work)
+        for work in works:
+            work.proven = self._exact(work, encoding_error(self.recipe.output.encoding, work.quality))
+        for work in works:
+            if not work.proven:
+                work.grey = cv2.imdecode(np.frombuffer(work.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+        self._judge(works)
+        return works
 
     def first_text(self, index: int) -> Drawn:
         """The text that sample `index` tries first: a guess at its length that costs no drawing."""
@@ -311,12 +324,20 @@ class Pipeline:
         return passed
 
     def _refuse(self, work: _Work, refusal: Refused) -> None:
-        """Count a refusal and prepare the next attempt. Raises ScriptoriumError when there have been too many."""
+        """Count a refusal and prepare the next attempt. Raises ScriptoriumError when there have been too many.
+
+        What cannot be read is painted and degraded once more before another text takes its place: that costs half as
+        much, and keeps thin faces and small marks from becoming rare.
+        """
         work.refusals.append((refusal.reason, refusal.detail))
         work.files_only = work.files_only or refusal.reason in _UNDRAWN
         work.attempt += 1
         attempts = self.recipe.legibility.attempts
         work.plain = work.attempt >= attempts
+        work.repaint = bool(work.refusal) and not work.repaint and not work.plain
+        work.refusal = ""
+        if not work.repaint:
+            work.inside = None
         if work.attempt < attempts + _PLAIN_ATTEMPTS:
             return
         lacking = Counter(c for reason, detail in work.refusals if reason == NO_FONT for c in detail)
@@ -405,12 +426,17 @@ class Pipeline:
         if not work.plain:
             self._composer.paint(work.draft, work.rng)
 
+    def _frame(self, work: _Work) -> None:
+        """Which units are in the picture."""
+        work.first, work.last = _kept(work.inside, work.drawn.units)
+
     def _compose(self, work: _Work) -> None:
-        """The picture, and which units are in it."""
+        """The picture."""
         if work.plain:
             work.composed = self._composer.plain(work.ink, self.recipe.layout.height)
+        else:
+            work.composed = self._composer.finish(work.draft, work.inside)
         work.image = work.composed.image
-        work.first, work.last = _kept(work.composed.inside, work.drawn.units)
 
     def _degrade(self, works: Sequence[_Work]) -> None:
         """Each operation in turn, on all samples that get it."""
@@ -505,13 +531,8 @@ class Pipeline:
         except Refused:
             return None
 
-    def _judged(self, works: Sequence[_Work]) -> list[str]:
-        """Measure the contrast of the labels' units on the decoded images.
-
-        Returns:
-            For each sample why it is refused, being below the recipe's floor, or an empty string.
-        """
-        reasons = [""] * len(works)
+    def _judge(self, works: Sequence[_Work]) -> None:
+        """Measure the contrast of the labels' units on the decoded images, and refuse what is below the floor."""
         measured = [k for k, work in enumerate(works) if not (work.proven or self._exact_as_decoded(work))]
         # Of each image the letters, and of outlined ones the further coverages by which they may be recognised.
         greys: list[NDArray[np.uint8]] = []
@@ -531,7 +552,7 @@ class Pipeline:
                 coverages.append(coverage)
                 polygons.append(part)
         if not polygons:
-            return reasons
+            return
         counts = [len(part) for part in polygons]
         widths = np.repeat([grey.shape[1] for grey in greys], counts)
         boxes = _boxes(np.concatenate(polygons), widths, greys[0].shape[0])
@@ -543,20 +564,19 @@ class Pipeline:
             found = measures[:, at : at + count]
             at += count * ways
             if not count:
-                reasons[k] = "contrast under the floor"
+                works[k].refusal = "contrast under the floor"
                 continue
             for other in range(1, ways):
                 again = measures[:, at - (ways - other) * count :][:, :count]
                 found = np.where(again[1] > found[1], again, found)
             contrast, ratio, evenness = found.min(1).tolist()
             if contrast < floor.contrast:
-                reasons[k] = "contrast under the floor"
+                works[k].refusal = "contrast under the floor"
             elif ratio < floor.ratio:
-                reasons[k] = "noise over the floor"
+                works[k].refusal = "noise over the floor"
             elif evenness < floor.evenness:
-                reasons[k] = "strokes lost"
+                works[k].refusal = "strokes lost"
             works[k].contrast = round(min(contrast, 255.0), 1)
-        return reasons
 
     def _exact(self, work: _Work, error: float) -> bool:
         """Whether flat ink on a flat ground is legible by what was drawn, as all noise is the encoder's.
