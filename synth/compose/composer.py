@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from augment import geometry
 from synth.compose import Refused
 from synth.compose.background import Backgrounds, Image, tinted
-from synth.compose.colour import Colour, contrasting_luminance, luminance, random_colour, with_luminance
+from synth.compose.colour import Colour, contrasting_luminance, is_grey, luminance, random_colour, with_luminance
 from synth.recipe import Recipe
 from synth.render.line import Ink
 
@@ -557,43 +557,55 @@ class _Ground:
         """The surface as it is now: height × width × 3, or height × width where all is grey."""
         if self._image is None:
             flat = [np.full((self.height, self.width), min(max(c, 0.0), 255.0) + 0.5, np.uint8) for c in self._colour]
-            self._image = flat[0] if _is_grey(self._colour) else cv2.merge(flat)
+            self._image = flat[0] if is_grey(self._colour) else cv2.merge(flat)
         return self._image
-
-    def _three(self) -> Image:
-        image = self.image()
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
 
     def lay(self, colour: Colour, alpha: Mask, strength: float) -> None:
         """Lay a colour over it."""
         if self._image is None:
             self.contrast = (luminance(colour) - self.luminance) * strength
-            if _is_grey(colour) and _is_grey(self._colour):
-                grey = _RAMP * ((colour[0] - self._colour[0]) * strength / 255) + (self._colour[0] + 0.5)
-                self._image = cv2.LUT(alpha, grey.clip(0, 255).astype(np.uint8))
-                return
-            under, over = np.array(self._colour, np.float32), np.array(colour, np.float32)
-            table = _RAMP[:, None, None] * ((over - under) * np.float32(strength / 255)) + (under + np.float32(0.5))
-            self._image = cv2.LUT(cv2.merge((alpha, alpha, alpha)), table.clip(0, 255).astype(np.uint8))
+            share = strength / 255
+            channels = 1 if is_grey(colour) and is_grey(self._colour) else 3
+            pairs = list(zip(colour, self._colour, strict=True))[:channels]
+            # As linear in `alpha` as a table, and many times as fast as making one.
+            laid = [cv2.addWeighted(alpha, (over - under) * share, alpha, 0.0, under) for over, under in pairs]
+            self._image = laid[0] if channels == 1 else cv2.merge(laid)
             return
-        self.contrast = None
-        weight = _weight(alpha, strength)
-        kept = cv2.multiply(self._three(), cv2.bitwise_not(weight), scale=1 / 255)
-        tint: Any = (colour[0] / 255, colour[1] / 255, colour[2] / 255, 0.0)
-        self._image = cv2.add(kept, cv2.multiply(weight, tint))
+        kept = self._kept(alpha, strength, is_grey(colour))
+        share = strength / 255
+        if kept.ndim == 2:
+            self._image = cv2.add(kept, cv2.convertScaleAbs(alpha, alpha=colour[0] * share))
+        else:
+            self._image = cv2.add(kept, cv2.merge([cv2.convertScaleAbs(alpha, alpha=c * share) for c in colour]))
 
     def lay_image(self, over: Image, alpha: Mask, strength: float) -> None:
         """Lay a second image over it."""
-        self.contrast = None
-        weight = _weight(alpha, strength)
-        kept = cv2.multiply(self._three(), cv2.bitwise_not(weight), scale=1 / 255)
+        kept = self._kept(alpha, strength, over.ndim == 2)
+        weight = cv2.convertScaleAbs(alpha, alpha=strength) if strength < 1 else alpha
+        if kept.ndim == 3:
+            weight = cv2.cvtColor(weight, cv2.COLOR_GRAY2BGR)
+            over = _three(over)
         self._image = cv2.add(kept, cv2.multiply(over, weight, scale=1 / 255))
+
+    def _kept(self, alpha: Mask, strength: float, grey: bool) -> Image:
+        """What `alpha` leaves of it; without colours where it has none and what comes over it has none."""
+        self.contrast = None
+        image = self.image()
+        rest = cv2.convertScaleAbs(alpha, alpha=-strength, beta=255)
+        if image.ndim == 2 and grey:
+            return cv2.multiply(image, rest, scale=1 / 255)
+        return cv2.multiply(_three(image), cv2.cvtColor(rest, cv2.COLOR_GRAY2BGR), scale=1 / 255)
 
     def print(self, colour: Colour, alpha: Mask, strength: float) -> None:
         """Multiply it by a transparent ink that gives `colour` on a surface like this one's mean."""
         mean = max(self.luminance, 1.0)
-        tint: Any = (min(colour[0] / mean, 1.0), min(colour[1] / mean, 1.0), min(colour[2] / mean, 1.0), 0.0)
-        self.lay_image(cv2.multiply(self._three(), tint), alpha, strength)
+        image = self.image()
+        tint: Any = (*(min(c / mean, 1.0) for c in colour), 0.0)
+        if is_grey(colour):
+            over = cv2.convertScaleAbs(image, alpha=tint[0])
+        else:
+            over = cv2.multiply(_three(image), tint)
+        self.lay_image(over, alpha, strength)
 
     def emboss(self, alpha: Mask, amount: float) -> None:
         """Light one side of the letters' edges and darken the other."""
@@ -601,17 +613,18 @@ class _Ground:
         relief = cv2.filter2D(alpha, cv2.CV_16S, _RELIEF)
         light = np.clip(relief * np.float32(amount / 255), 0, 255).astype(np.uint8)
         dark = np.clip(relief * np.float32(-amount / 255), 0, 255).astype(np.uint8)
-        lit = cv2.add(self._three(), cv2.merge((light, light, light)))
-        self._image = cv2.subtract(lit, cv2.merge((dark, dark, dark)))
+        image = self.image()
+        if image.ndim == 3:
+            light, dark = _three(light), _three(dark)
+        self._image = cv2.subtract(cv2.add(image, light), dark)
 
 
-def _is_grey(colour: Colour) -> bool:
-    return colour[0] == colour[1] == colour[2]
+def _three(image: Image) -> Image:
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
 
 
 _BLACK: Colour = (0.0, 0.0, 0.0)
 _WHITE: Colour = (255.0, 255.0, 255.0)
-_RAMP = np.arange(256, dtype=np.float32)
 _CORNERS = np.array((0, 1, 2, 1, 2, 3, 0, 3))
 _THIRDS = np.arange(4)
 _FAR = 1e6  # pixels; beyond all columns
@@ -747,10 +760,6 @@ def _stamp(canvas: Mask, mask: Mask, x: int, y: int) -> None:
     if x0 < x1 and y0 < y1:
         view = canvas[y0:y1, x0:x1]
         np.maximum(view, mask[y0 - y : y1 - y, x0 - x : x1 - x], out=view)
-
-
-def _weight(alpha: Mask, strength: float) -> Image:
-    return cv2.merge((alpha, alpha, alpha) if strength >= 1 else [cv2.convertScaleAbs(alpha, alpha=strength)] * 3)
 
 
 _RELIEF = np.array(((-1, -1, 0), (-1, 0, 1), (0, 1, 1)), np.float32) * 0.5
