@@ -25,12 +25,13 @@ from augment.errors import ScriptoriumError
 from synth import cache
 from synth.recipe import Corpus
 from synth.text.charset import Charset
-from synth.text.corpus import CorpusIndex
+from synth.text.corpus import CorpusIndex, clean
 from synth.text.units import split_units
 
-_FORMAT: Final = 4  # of the cached plan: raise it whenever the same inputs give other texts
+_FORMAT: Final = 5  # of the cached plan: raise it whenever the same inputs give other texts
 _LINES: Final = 200_000  # of a corpus file that are looked at, evenly spread
 _CHARACTERS: Final = 12_000_000  # of all files that are looked at
+_CAPITALS: Final = 20_000  # lines of them that are also looked at in capitals, where the recipe has such texts
 _DENSITY: Final = 0.7  # share of a piece that must be wanted for the corpus's own words to be taken as they are
 _OFFSETS: Final = 3  # places of a window around a unit that are compared
 _SPARE: Final = 0.02  # planned beyond the minimum, for texts that turn out unreadable in every attempt
@@ -134,7 +135,7 @@ def plan_coverage(
     """
     described = {
         "format": _FORMAT,
-        "corpus": config.model_dump(mode="json", exclude={"files", "charset", "templates", "case"}),
+        "corpus": config.model_dump(mode="json", exclude={"files", "charset", "templates"}),
         "files": [(index.digest, piece) for index, _, piece in files],
         "units": charset.units,
         "seed": seed,
@@ -191,6 +192,7 @@ class _Planner:
         ends: list[int] = []
         of: list[int] = []
         budget = _CHARACTERS // len(files)
+        capitals = _CAPITALS if self._config.case.upper else 0
         for number, (index, _, kind) in enumerate(files):
             left = budget
             step = max(1, len(index) // _LINES)
@@ -199,7 +201,11 @@ class _Planner:
                 left -= len(text)
                 if left < 0:
                     break
-                for piece in text.split() if kind == "word" else (text.strip(),):
+                pieces = text.split() if kind == "word" else [text.strip()]
+                if capitals > 0 and (upper := clean(text.upper())) != text:
+                    capitals -= 1
+                    pieces += upper.split() if kind == "word" else [upper.strip()]
+                for piece in pieces:
                     for units in self._covered(piece):
                         flat += units
                         ends.append(len(flat))
