@@ -30,6 +30,8 @@ _UPRIGHT_LETTERS = (
     *range(0x1401, 0x1680, 9),
 )
 _OUTSIDE = 0.25  # em of a letter that may lie outside its cell
+_TURNING = "「」『』（）〈〉【】ー〜"  # the font turns them in vertical lines, or leaves them as they are
+_UNLIKE = 0.3  # em by which what is turned may be longer or shorter than before
 _ASTRAY = 0.02  # share of letters that may lie further out
 
 
@@ -122,6 +124,30 @@ class Face:
             letters += 1
             astray += max(-above, below) > _OUTSIDE * self.upem
         return astray <= _ASTRAY * letters
+
+    @cached_property
+    def vertical_forms(self) -> bool:
+        """Whether the feature `vert` turns what it should turn.
+
+        In subsets of fonts it may still name glyphs by their old numbers: Droid Sans Fallback has Han letters for
+        brackets.
+        """
+        found = []
+        for direction in ("ltr", "ttb"):
+            buffer = hb.Buffer()
+            buffer.add_str("".join(c for c in _TURNING if self.info.covers(ord(c))))
+            buffer.direction = direction
+            buffer.script = "Kana"
+            hb.shape(self.hb, buffer)
+            found.append([info.codepoint for info in buffer.glyph_infos])
+        for before, after in zip(*found, strict=True):
+            lying, standing = self.hb.get_glyph_extents(before), self.hb.get_glyph_extents(after)
+            if before == after or lying is None or standing is None:
+                continue
+            wider, higher = standing.width + lying.height, standing.height + lying.width
+            if min(abs(wider), abs(higher)) > _UNLIKE * self.upem:
+                return False
+        return True
 
     @cached_property
     def middle(self) -> float:

@@ -154,9 +154,16 @@ class Placed:
         """
         if not self.bitmaps:
             raise NoInk("".join(units))
+        mask, left, top = self.coverage()
+        bottom, right = top + mask.shape[0], left + mask.shape[1]
+        boxes, shared, blank = _unit_boxes(units, self.clusters, self.carets, left, top, right, bottom)
+        return Ink(mask, boxes, shared, blank, float(-top), ppem)
+
+    def coverage(self) -> tuple[NDArray[np.uint8], int, int]:
+        """The line as a mask, cut to its ink, and its left and top; there must be bitmaps."""
         _, lefts, tops, rights, bottoms = zip(*self.bitmaps, strict=True)
-        left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
-        mask = np.zeros((bottom - top, right - left), np.uint8)
+        left, top = min(lefts), min(tops)
+        mask = np.zeros((max(bottoms) - top, max(rights) - left), np.uint8)
         edge = left
         for bitmap, x0, y0, x1, y1 in self.bitmaps:
             if x0 >= edge:
@@ -167,8 +174,7 @@ class Placed:
                 cv2.add(view, bitmap, view)
             if x1 > edge:
                 edge = x1
-        boxes, shared, blank = _unit_boxes(units, self.clusters, self.carets, left, top, right, bottom)
-        return Ink(mask, boxes, shared, blank, float(-top), ppem)
+        return mask, left, top
 
 
 def place_runs(

@@ -145,6 +145,8 @@ def shape_run(
     buffer = hb.Buffer()
     buffer.add_str(text, start, stop - start)
     upright = setting == "upright"
+    if upright and not face.vertical_forms:
+        features = {**(features or {}), "vert": False}
     buffer.direction = ("btt" if rtl else "ttb") if upright else "rtl" if rtl else "ltr"
     buffer.script = script
     if language:
