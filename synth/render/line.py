@@ -67,7 +67,7 @@ class GlyphCache:
         self._max = max_bytes
 
     def get(self, face: Face, glyph: int, ppem: int, phase: int) -> Glyph | None:
-        """The glyph's bitmap; `phase` is phase_x + PHASES * phase_y, both along and across the line, and TURNED or 0."""
+        """The glyph's bitmap; `phase` is phase_x + PHASES * phase_y on the line, and TURNED more where it is turned."""
         key = (face.key, glyph, ppem, phase)
         try:
             return self.glyphs[key]

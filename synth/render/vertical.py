@@ -39,23 +39,19 @@ def settings(
     """
     found: list[tuple[int, int, Setting]] = []
     cells = dict(vertical.combined(text, digits)) if digits else {}
-    part = 0
-    end = 0
+    part = done = 0
     for start, stop, value in vertical.orientations(text):
+        if start < done:
+            continue
         while faces[part][2] <= start:
             part += 1
-        face = faces[part][0]
-        if start < end:
+        if cells.get(start, len(text) + 1) <= faces[part][2]:
+            done = cells[start]
+            found.append((start, done, "combined"))
             continue
-        setting: Setting = "line"
-        if start in cells and cells[start] <= faces[part][2]:
-            stop = end = cells[start]
-            setting = "combined"
-        elif value in ("U", "Tu") or (value == "Tr" and _has_form(face, text[start:stop])):
-            setting = "upright"
-        elif stacked and _stackable(text[start:stop]):
-            setting = "upright"
-        found.append((start, stop, setting))
+        cluster = text[start:stop]
+        upright = value in ("U", "Tu") or (value == "Tr" and _has_form(faces[part][0], cluster))
+        found.append((start, stop, "upright" if upright or (stacked and _stackable(cluster)) else "line"))
     return found
 
 

@@ -37,6 +37,13 @@ def code_points(text: str) -> str:
     return " ".join(f"U+{ord(character):04X}" for character in text)
 
 
+def with_codes(unit: str) -> str:
+    """A unit and its code points: `क U+0915`; only these where it has no ink."""
+    codes = code_points(unit)
+    seen = shown(unit)
+    return codes if seen == codes else f"{seen} {codes}"
+
+
 def size(count: int) -> str:
     """Bytes as people say them, in decimal units: `52.3 MB`."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -177,9 +184,6 @@ def quoted(path: Path) -> str:
 
 def _named(units: Sequence[str]) -> str:
     """The first few units with their code points."""
-    names = [
-        f"{seen} {code_points(unit)}" if (seen := shown(unit)) != code_points(unit) else seen
-        for unit in units[:_LISTED]
-    ]
+    names = [with_codes(unit) for unit in units[:_LISTED]]
     more = f" and {len(units) - _LISTED:,} more" if len(units) > _LISTED else ""
     return ", ".join(names) + more

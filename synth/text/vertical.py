@@ -37,6 +37,7 @@ F0000U FFFFER 100000U 10FFFER
 _ENTRIES: Final = re.findall(r"([0-9A-F]+)(U|R|Tu|Tr)\b", _TABLE)
 _STARTS: Final = [int(start, 16) for start, _ in _ENTRIES]
 
+
 @lru_cache(maxsize=8192)
 def orientation(character: str) -> Orientation:
     """Vertical_Orientation of one character (UAX #50, section 3)."""
