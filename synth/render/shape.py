@@ -168,9 +168,11 @@ def shape_run(
         top = round(face.middle + face.upem / 2)
         for i, glyph in enumerate(glyphs):
             x_origin, y_origin = face.hb.get_glyph_v_origin(glyph)
-            x_offsets[i] += x_origin - face.hb.get_glyph_h_advance(glyph) // 2
+            width = face.hb.get_glyph_h_advance(glyph)
+            x_offsets[i] += x_origin - width // 2
             y_offsets[i] += y_origin - top
-            if advances[i]:
+            # HarfBuzz takes it from marks; where the font has none, from letters as well.
+            if advances[i] or (width and not face.hb.get_glyph_v_advance(glyph)):
                 advances[i] = face.upem
     return Run(face, start, stop, rtl, script, glyphs, clusters, advances, x_offsets, y_offsets, setting)
 

@@ -185,14 +185,16 @@ def _place_cell(line: Placed, run: Run, ppem: int, cache: GlyphCache) -> None:
     narrowed = min(ppem / width, 1.0) if width else 1.0
     # The column's own coordinates, x from its middle to the right and y down; then turned.
     baseline = pen + ppem / 2 + run.face.middle * ppem / run.face.upem
-    x, y = 0.0, 0
+    x = y = 0
     if cell.bitmaps:
         mask, left, top = cell.coverage()
+        x = round((left - width / 2) * narrowed)
         if narrowed < 1:
             size = (max(round(mask.shape[1] * narrowed), 1), mask.shape[0])
+            narrowed = size[0] / mask.shape[1]
             mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
         rows, columns = mask.shape
-        x, y = round((left - width / 2) * narrowed), round(baseline + top)
+        y = round(baseline + top)
         bitmap = cv2.rotate(mask, cv2.ROTATE_90_COUNTERCLOCKWISE).astype(np.uint8, copy=False)
         line.bitmaps.append((bitmap, y, -x - columns, y + rows, -x))
     for start, stop, _, _, x0, y0, x1, y1 in cell.clusters:
