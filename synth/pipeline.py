@@ -29,6 +29,7 @@ from synth.fonts.index import FontIndex, scan
 from synth.recipe import Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
 from synth.render.shape import Run, Undrawable, shape_line
+from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
@@ -76,6 +77,14 @@ class Streams:
 
 
 @dataclass(slots=True)
+class _Column:
+    """How a vertical line is set; see `synth.render.vertical.settings`."""
+
+    digits: int
+    stacked: bool
+
+
+@dataclass(slots=True)
 class _Beside:
     """A neighbouring text, shaped, and where it is seen."""
 
@@ -102,6 +111,7 @@ class _Work:
     spacing: float = field(init=False)
     jitter: list[tuple[float, float]] | None = field(init=False)
     ppem: int = field(init=False)
+    column: _Column | None = field(init=False)
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
     beside: _Beside | None = field(init=False)
@@ -253,7 +263,7 @@ class Pipeline:
         if self.recipe.output.polygons:
             part = slice(work.first, work.last)
             ends = list(accumulate(map(len, units)))
-            polygons = pack_polygons(work.composed.polygons[part], work.ink.shared[part], ends)
+            polygons = pack_polygons(self._polygons(work), work.ink.shared[part], ends)
         meta = _compact(self._meta(work)).encode()
         return Record(work.index, work.encoded, text, meta, polygons, work.refusals, units)
 
@@ -432,27 +442,35 @@ class Pipeline:
                     (up * layout.jitter_rise, 1.0 + min(max(size * layout.jitter_size, -0.3), 0.3))
                     for up, size in shifts.tolist()
                 ]
+        work.column = None
+        if layout.vertical.p:
+            vertical, chances = layout.vertical, rng.random(3).tolist()
+            # A crop of a single letter is as wide as high: nobody turns it.
+            if chances[0] < vertical.p and len(work.drawn.units) > 1:
+                digits = vertical.digits if chances[1] < vertical.combined else 0
+                work.column = _Column(digits, chances[2] < vertical.stacked)
         low, high = layout.size
         # Few sizes, so that glyphs are found in the cache.
         step = int(rng.random() * 4) / 3 if high > low else 0.0
         work.ppem = max(6, round(layout.height * (low + (high - low) * step)))
 
     def _shape(self, work: _Work) -> None:
-        work.runs = self._runs(work.drawn.text, work.faces, work.spacing)
+        work.runs = self._runs(work.drawn.text, work.faces, work.column, work.spacing)
 
     def _look_beside(self, work: _Work) -> None:
         """Text of neighbouring lines and words."""
         work.beside = None
         if not work.plain and self._neighboured:
             try:
-                work.beside = self._beside(work.faces, work.rng)
+                work.beside = self._beside(work.faces, work.column, work.rng)
             finally:
                 self._count_texts(work)
 
     def _draw(self, work: _Work) -> None:
         """Ink of the line and of its neighbours."""
+        drawing = draw_line if work.column is None else draw_column
         try:
-            work.ink = draw_line(
+            work.ink = drawing(
                 work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
             )
         except NoInk as no_ink:
@@ -463,7 +481,7 @@ class Pipeline:
         if work.beside is not None:
             # Where the face draws nothing for a letter, there is no neighbour.
             with suppress(NoInk):
-                mask = draw_line(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
+                mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
         work.draft = Draft(work.ink, neighbours)
 
@@ -500,7 +518,26 @@ class Pipeline:
             work.composed = self._composer.plain(work.ink, self.recipe.layout.height)
         else:
             work.composed = self._composer.finish(work.draft, work.inside)
+        if self._stands(work):
+            work.composed.image = cv2.rotate(work.composed.image, cv2.ROTATE_90_CLOCKWISE)
         work.image = work.composed.image
+
+    def _stands(self, work: _Work) -> bool:
+        """Whether a vertical line leaves as a column; all but its image stays turned to the left till then."""
+        return work.column is not None and self.recipe.layout.vertical.rotate == "none"
+
+    def _polygons(self, work: _Work) -> NDArray[np.float32]:
+        """Polygons of the label's units in the image, each clockwise from the unit's own top-left."""
+        polygons = work.composed.polygons[work.first : work.last]
+        if work.column is None:
+            return polygons
+        polygons = polygons.copy()
+        if work.ink.turned is not None:
+            turned = work.ink.turned[work.first : work.last]
+            polygons[turned] = np.roll(polygons[turned], 1, axis=1)
+        if self._stands(work):
+            polygons = np.stack((self.recipe.layout.height - polygons[..., 1], polygons[..., 0]), axis=-1)
+        return polygons
 
     def _degrade(self, works: Sequence[_Work]) -> None:
         """Each operation in turn, on all samples that get it."""
@@ -544,6 +581,8 @@ class Pipeline:
             meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
         if work.plain:
             meta["plain"] = True
+        if work.column is not None:
+            meta["vertical"] = True
         return meta
 
     def _sample(self, work: _Work) -> Sample:
@@ -553,7 +592,7 @@ class Pipeline:
             image=_three(work.image),
             text=text,
             units=units,
-            polygons=work.composed.polygons[part],
+            polygons=self._polygons(work),
             shared=work.ink.shared[part],
             meta=self._meta(work),
             refusals=work.refusals,
@@ -565,16 +604,30 @@ class Pipeline:
             work.refusals += [("text " + reason, "") for reason in self.source.refusals.elements()]
             self.source.refusals.clear()
 
-    def _runs(self, text: str, faces: list[tuple[Face, int, int]], spacing: float = 0.0) -> list[Run]:
+    def _runs(
+        self, text: str, faces: list[tuple[Face, int, int]], column: _Column | None, spacing: float = 0.0
+    ) -> list[Run]:
         corpus = self.recipe.corpus
         # Spaced letters do not form ligatures, as in typesetting (CSS Text 3, section 8.2).
         features = {"liga": False, "clig": False} if spacing else None
+        language, direction = corpus.language, corpus.direction
         try:
-            return shape_line(text, faces, language=corpus.language, direction=corpus.direction, features=features)
+            if column is None:
+                return shape_line(text, faces, language=language, direction=direction, features=features)
+            return shape_column(
+                *(text, faces),
+                language=language,
+                direction=direction,
+                features=features,
+                digits=column.digits,
+                stacked=column.stacked,
+            )
         except Undrawable as undrawable:
             raise Refused(_BAD_SHAPE, undrawable.characters) from None
 
-    def _beside(self, faces: list[tuple[Face, int, int]], rng: np.random.Generator) -> _Beside | None:
+    def _beside(
+        self, faces: list[tuple[Face, int, int]], column: _Column | None, rng: np.random.Generator
+    ) -> _Beside | None:
         config = self.recipe.surroundings
         sides: list[str] = []
         if config.above and rng.random() < config.above:
@@ -591,7 +644,7 @@ class Pipeline:
             text = "".join(units)
         try:
             # In the same hand, as on a page; where that lacks a glyph, there is no neighbour.
-            return _Beside(self._runs(text, [(faces[0][0], 0, len(text))]), units, sides)
+            return _Beside(self._runs(text, [(faces[0][0], 0, len(text))], column), units, sides)
         except Refused:
             return None
 
@@ -611,8 +664,9 @@ class Pipeline:
                 part = part[~blank]
             shown = (composed.coverage, *composed.outlined)
             tries.append((k, len(part), len(shown)))
+            grey = cv2.rotate(work.grey, cv2.ROTATE_90_COUNTERCLOCKWISE) if self._stands(work) else work.grey
             for coverage in shown:
-                greys.append(work.grey)
+                greys.append(grey)
                 coverages.append(coverage)
                 polygons.append(part)
         if not polygons:
