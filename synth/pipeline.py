@@ -209,7 +209,7 @@ class Pipeline:
         rng = np.random.default_rng(0)
         for _ in range(_FACES_TRIED):
             try:
-                runs = self._runs(text, self.book.choose(text, rng))
+                runs = self._runs(text, self.book.choose(text, rng), None)
             except Uncovered:
                 return False
             except Refused:
