@@ -33,6 +33,7 @@ from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
+from synth.text.plan import CoveragePlan, plan_coverage
 from synth.text.source import Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
@@ -40,6 +41,10 @@ _BLANK = "no ink where ink is due"
 _UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
+_PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
+_FACES_TRIED = 3
+_CUT_OFF = "planned text cut off"
+_UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
 _LIBRARIES = ("numpy", "opencv-python-headless", "uharfbuzz", "freetype-py", "fonttools", "regex", "unicodedata2")
 
@@ -98,6 +103,7 @@ class _Work:
     plain: bool = False
     repaint: bool = False
     files_only: bool = False
+    planned: Drawn | None = None
     refusals: list[tuple[str, str]] = field(default_factory=list)
     rng: np.random.Generator = field(init=False)
     drawn: Drawn = field(init=False)
@@ -180,6 +186,45 @@ class Pipeline:
         if not self.source.any_text(covered):
             raise _undrawable(lacking)
         return book
+
+    @cached_property
+    def plan(self) -> CoveragePlan | None:
+        """The texts of the first samples, where `corpus.min_per_unit` asks for a plan.
+
+        Raises:
+            ScriptoriumError: there is no dictionary or no corpus to plan with, or nothing can be covered.
+        """
+        config = self.recipe.corpus
+        if not config.min_per_unit:
+            return None
+        if self.charset is None or not config.files:
+            lacking = "a dictionary (--charset FILE)" if self.charset is None else "a corpus (--corpus FILE)"
+            raise ScriptoriumError(f"corpus.min_per_unit: a plan needs {lacking}")
+        faces = sorted(f"{face.digest} {face.number}" for face in self.book.faces)
+        inputs = {"faces": faces, "fallback": self.recipe.fonts.fallback}
+        return plan_coverage(config, self.charset, self.source.files, self._drawable, self.recipe.seed, inputs)
+
+    def _drawable(self, text: str) -> bool:
+        """Whether one of a few faces draws a text."""
+        rng = np.random.default_rng(0)
+        for _ in range(_FACES_TRIED):
+            try:
+                runs = self._runs(text, self.book.choose(text, rng))
+            except Uncovered:
+                return False
+            except Refused:
+                continue
+            return bool(runs)
+        return False
+
+    def _planned(self, index: int) -> Drawn | None:
+        """The text that the plan has for a sample."""
+        plan = self.plan
+        if plan is None or index >= len(plan):
+            return None
+        text, source = plan[index]
+        assert self.charset is not None
+        return Drawn(text, self.charset.split(text), source)
 
     @property
     def rejected_fonts(self) -> list[tuple[Path, str]]:
@@ -295,6 +340,8 @@ class Pipeline:
 
     def first_text(self, index: int) -> Drawn:
         """The text that sample `index` tries first: a guess at its length that costs no drawing."""
+        if (planned := self._planned(index)) is not None:
+            return planned
         try:
             return self.source.draw(self._streams[0].at(index, 0))
         finally:
@@ -321,7 +368,8 @@ class Pipeline:
         files they were, the digests say.
         """
         recipe = _with_paths(self.recipe.model_dump(), lambda path: _absolute(path).name)
-        return {"recipe": recipe, "inputs": self.inputs()}
+        plan = {} if self.plan is None else {"plan": self.plan.facts()}
+        return {"recipe": recipe, "inputs": self.inputs(), **plan}
 
     # -- the stages ---------------------------------------------------------------------------------------------
 
@@ -353,6 +401,10 @@ class Pipeline:
         work.refusal = ""
         if not work.repaint:
             work.inside = None
+        if work.planned is not None and work.attempt >= attempts + _PLANNED_ATTEMPTS:
+            # Another text is better than none; the closing summary says what the labels lack.
+            work.planned = None
+            work.refusals.append((_UNPLANNED, ""))
         if work.attempt < attempts + _PLAIN_ATTEMPTS:
             return
         lacking = Counter(c for reason, detail in work.refusals if reason == NO_FONT for c in detail)
@@ -366,10 +418,15 @@ class Pipeline:
         """Text, faces, spacing, jitter and size."""
         rng = work.rng = work.streams.at(work.index, work.attempt)
         layout = self.recipe.layout
-        try:
-            work.drawn = self.source.draw(rng, work.files_only)
-        finally:
-            self._count_texts(work)
+        if work.attempt == 0:
+            work.planned = self._planned(work.index)
+        if work.planned is not None:
+            work.drawn = work.planned
+        else:
+            try:
+                work.drawn = self.source.draw(rng, work.files_only)
+            finally:
+                self._count_texts(work)
         try:
             work.faces = self.book.choose(work.drawn.text, rng)
         except Uncovered as uncovered:
@@ -452,6 +509,8 @@ class Pipeline:
     def _frame(self, work: _Work) -> None:
         """Which units are in the picture."""
         work.first, work.last = _kept(work.inside, work.drawn.units)
+        if work.planned is not None and work.last - work.first < len(work.drawn.units):
+            raise Refused(_CUT_OFF)
 
     def _compose(self, work: _Work) -> None:
         """The picture."""

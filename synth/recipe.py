@@ -105,6 +105,9 @@ class Corpus(Section):
     balance: Literal["none", "sqrt", "uniform"] = Field(
         "none", description="how strongly rare characters are favoured: none, sqrt or uniform"
     )
+    min_per_unit: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        0, description="plan the first samples so that each unit of the charset comes so often in labels; 0: no plan"
+    )
     unit: Literal["codepoint", "grapheme", "akshara"] = Field(
         "grapheme", description="what labels are cut into without a charset: codepoint, grapheme or akshara"
     )

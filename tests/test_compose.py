@@ -306,6 +306,28 @@ def test_what_is_drawn_depends_on_the_generator_alone() -> None:
     assert np.array_equal(one.detail(16, 40, np.random.default_rng(3)), other.detail(16, 40, np.random.default_rng(3)))
 
 
+def test_textures_are_drawn_once_for_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def window(kind: str) -> Any:
+        return background(kinds={kind: 1}).draw(40, 90, WHITE, np.random.default_rng(5))[0]
+
+    monkeypatch.setenv("SCRIPTORIUM_CACHE", str(tmp_path))
+    for kind in ("clutter", "wall"):
+        drawn = window(kind)
+        (file,) = tmp_path.rglob(f"{kind}-*.raw")
+        content = file.read_bytes()
+        assert np.array_equal(window(kind), drawn)
+        # what another kind of texture would be: so the file is what is shown
+        other = np.frombuffer(content, np.uint8)[:-4] ^ 255
+        file.write_bytes(other.tobytes() + zlib.crc32(other).to_bytes(4, "little"))
+        assert not np.array_equal(window(kind), drawn)
+        for broken in (b"", content[:100], content[:-1] + b"?", content + b"....", bytes(len(content))):
+            file.write_bytes(broken)
+            assert np.array_equal(window(kind), drawn)
+            assert file.read_bytes() == content
+    monkeypatch.setenv("SCRIPTORIUM_CACHE", str(file))  # no folder
+    assert np.array_equal(window("wall"), drawn)
+
+
 def test_stronger_textures_vary_more() -> None:
     def deviation(strength: float) -> float:
         surfaces = Backgrounds(Background(kinds={"wall": 1.0}, strength=(strength, strength)))

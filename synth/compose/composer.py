@@ -601,10 +601,8 @@ class _Ground:
         mean = max(self.luminance, 1.0)
         image = self.image()
         tint: Any = (*(min(c / mean, 1.0) for c in colour), 0.0)
-        if is_grey(colour):
-            over = cv2.convertScaleAbs(image, alpha=tint[0])
-        else:
-            over = cv2.multiply(_three(image), tint)
+        grey = is_grey(colour)
+        over = cv2.convertScaleAbs(image, alpha=tint[0]) if grey else cv2.multiply(_three(image), tint)
         self.lay_image(over, alpha, strength)
 
     def emboss(self, alpha: Mask, amount: float) -> None:

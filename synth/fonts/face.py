@@ -101,7 +101,8 @@ class Face:
             return None
         # `bitmap.buffer` of freetype-py copies byte by byte; the pointer costs a twentieth of that.
         raw = np.frombuffer(ctypes.string_at(bitmap.buffer, rows * pitch), np.uint8)
-        array = raw.reshape(rows, pitch)[:, :width]
+        # A copy, as a view would keep two more arrays and the bytes alive: more than most glyphs themselves.
+        array = raw.reshape(rows, pitch)[:, :width].copy()
         return array, contents.bitmap_left, -contents.bitmap_top
 
     @cached_property

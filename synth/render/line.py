@@ -75,7 +75,7 @@ class GlyphCache:
             pass
         drawn = _drawn(face, glyph, ppem, phase)
         self.glyphs[key] = drawn
-        self._bytes += 250 + (drawn[0].nbytes if drawn else 0)
+        self._bytes += _size(drawn)
         if self._bytes > self._max:
             self._shrink()
         return drawn
@@ -84,8 +84,12 @@ class GlyphCache:
         for key in list(self.glyphs):
             if self._bytes < self._max * 3 // 4:
                 break
-            drawn = self.glyphs.pop(key)
-            self._bytes -= 250 + (drawn[0].nbytes if drawn else 0)
+            self._bytes -= _size(self.glyphs.pop(key))
+
+
+def _size(drawn: Glyph | None) -> int:
+    """Bytes that a glyph takes in the cache: its bitmap, and what Python needs for key, value and array."""
+    return 300 if drawn is None else 450 + drawn[0].nbytes
 
 
 def _drawn(face: Face, glyph: int, ppem: int, phase: int) -> Glyph | None:
