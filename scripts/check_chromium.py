@@ -5,7 +5,9 @@
 
 Both draw each line with the same font at --size pixels per em; the intersection over union of their ink, bounding
 boxes aligned to within a pixel, is printed per corpus, and so is each line under --outlier. Exits with 1 if the median
-of a corpus is below --least. Chromium comes from Debian's package, or is named by SCRIPTORIUM_CHROMIUM.
+of a corpus is below --least. With --vertical, the lines are set from top to bottom (writing-mode: vertical-rl) and
+compared turned to the left; ja, zh and ko by default. Chromium comes from Debian's package, or is named by
+SCRIPTORIUM_CHROMIUM.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from synth.fonts.face import Face  # noqa: E402
 from synth.fonts.index import sfnt_path  # noqa: E402
 from synth.render.line import GlyphCache, draw_line  # noqa: E402
 from synth.render.shape import shape_line  # noqa: E402
+from synth.render.vertical import draw_column, shape_column  # noqa: E402
 from synth.text.units import split_units  # noqa: E402
 
 _TALLEST = 8000  # pixels of a page: Chromium's limit is twice that
@@ -44,6 +47,7 @@ def main() -> int:
     parser.add_argument("--least", type=float, default=0.9, help="least median overlap of a corpus")
     parser.add_argument("--outlier", type=float, default=0.85, help="lines that overlap less are named")
     parser.add_argument("--pictures", type=Path, help="folder for pictures of the outliers, ours above Chromium's")
+    parser.add_argument("--vertical", action="store_true", help="vertical lines")
     parser.add_argument("names", nargs="*", help="corpora, such as ar kn; all of them by default")
     options = parser.parse_args()
     if options.pictures:
@@ -52,16 +56,17 @@ def main() -> int:
     if not program:
         sys.exit("chromium is not here: install Debian's chromium, or set SCRIPTORIUM_CHROMIUM")
     failed = False
-    for name in options.names or fontset.LANGUAGES:
+    for name in options.names or (("ja", "zh", "ko") if options.vertical else fontset.LANGUAGES):
         covered = fontset.covered_lines(name, options.families)
         # a browser reads the first face of a collection only
         lines = [(line, faces[0][0]) for line, faces in covered if faces[0][0].info.number == 0]
-        theirs = chromium_ink(program, name, lines, options.size)
+        theirs = chromium_ink(program, name, lines, options.size, options.vertical)
         cache = GlyphCache()
         found = []
         for number, ((line, face), their) in enumerate(zip(lines, theirs, strict=True)):
-            runs = shape_line(line, [(face, 0, len(line))], language=name)
-            ours = draw_line(runs, split_units(line, "grapheme"), options.size, cache).mask
+            shape, draw = (shape_column, draw_column) if options.vertical else (shape_line, draw_line)
+            runs = shape(line, [(face, 0, len(line))], language=name)
+            ours = draw(runs, split_units(line, "grapheme"), options.size, cache).mask
             found.append(fontset.overlap(ours, their))
             if found[-1] < options.outlier:
                 print(f"  {name} {number}: {face.name}: {line}: overlap {found[-1]:.3f}")
@@ -76,8 +81,10 @@ def main() -> int:
     return int(failed)
 
 
-def chromium_ink(program: str, language: str, lines: list[tuple[str, Face]], size: int) -> list[NDArray[np.uint8]]:
-    """Coverage of each line, height × width, as Chromium draws it."""
+def chromium_ink(
+    program: str, language: str, lines: list[tuple[str, Face]], size: int, vertical: bool
+) -> list[NDArray[np.uint8]]:
+    """Coverage of each line, height × width, as Chromium draws it; vertical ones turned a quarter to the left."""
     pitch = 3 * size
     batch = _TALLEST // pitch
     found: list[NDArray[np.uint8]] = []
@@ -85,16 +92,23 @@ def chromium_ink(program: str, language: str, lines: list[tuple[str, Face]], siz
         part = lines[first : first + batch]
         width = size * max(len(line) for line, _ in part) + 2 * size
         fonts, rows = "", ""
+        across, along, mode = ("right", "top", "vertical-rl") if vertical else ("top", "left", "horizontal-tb")
         for row, (line, face) in enumerate(part):
             fonts += f"@font-face{{font-family:f{row};src:url('{sfnt_path(face.info).as_uri()}')}}"
-            rows += f"<div dir=auto style='top:{row * pitch + size}px;font-family:f{row}'>{html.escape(line)}</div>"
+            rows += (
+                f"<div dir=auto style='{across}:{row * pitch + size}px;font-family:f{row}'>{html.escape(line)}</div>"
+            )
         page = (
             f"<!doctype html><html lang={language}><meta charset=utf-8><style>{fonts}"
-            "html,body{margin:0;background:#fff}div{position:absolute;left:0;right:0;color:#000;white-space:pre;"
-            f"font-size:{size}px;line-height:1;font-synthesis:none;font-kerning:normal;"
-            f"padding:0 {size}px}}</style>{rows}"
+            f"html,body{{margin:0;background:#fff}}div{{position:absolute;{along}:0;color:#000;white-space:pre;"
+            f"font-size:{size}px;line-height:1;font-synthesis:none;font-kerning:normal;writing-mode:{mode};"
+            f"min-inline-size:{width - 2 * size}px;padding-inline:{size}px}}</style>{rows}"
         )
-        picture = _screenshot(program, page, width, pitch * len(part) + size)
+        shape = (width, pitch * len(part) + size)
+        picture = _screenshot(program, page, *(shape[::-1] if vertical else shape))
+        if vertical:
+            # The first line, the column at the right, becomes the row at the top.
+            picture = cv2.rotate(picture, cv2.ROTATE_90_COUNTERCLOCKWISE)
         ink = 255 - cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
         # Marks may rise far above and below; rows are cut where the space between lines is empty.
         found += [ink[row * pitch + size // 4 : (row + 1) * pitch + size // 4] for row in range(len(part))]

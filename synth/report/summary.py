@@ -16,6 +16,7 @@ from synth.text.charset import Charset
 if TYPE_CHECKING:
     from synth.engine import Summary
     from synth.pipeline import Pipeline
+    from synth.text.plan import CoveragePlan
 
 _KEY = 9  # width of the column of keys
 _LISTED = 12  # characters named in one place
@@ -35,6 +36,13 @@ def shown(text: str) -> str:
 def code_points(text: str) -> str:
     """`U+0915 U+094D` for क्."""
     return " ".join(f"U+{ord(character):04X}" for character in text)
+
+
+def with_codes(unit: str) -> str:
+    """A unit and its code points: `क U+0915`; only these where it has no ink."""
+    codes = code_points(unit)
+    seen = shown(unit)
+    return codes if seen == codes else f"{seen} {codes}"
 
 
 def size(count: int) -> str:
@@ -103,9 +111,26 @@ def _made(summary: Summary, pipeline: Pipeline) -> list[str]:
         lines.append(
             _line("", f"{name} has {counted(len(charset), 'unit')} with the space, which is always known; {found}")
         )
+    if pipeline.plan is not None:
+        lines += _coverage(summary, pipeline.plan)
     families = len({face.family for face in pipeline.book.faces})
     faces = counted(len(pipeline.book.faces), "face")
     lines.append(_line("fonts", f"{faces} of {counted(families, 'family', 'families')}"))
+    return lines
+
+
+def _coverage(summary: Summary, plan: CoveragePlan) -> list[str]:
+    reached = {unit: summary.units.get(unit, 0) for unit in plan.planned}
+    least = min(reached.values(), default=0)
+    lines = [
+        _line("reached", f"{counted(len(reached), 'unit')}, each {least:,} times or more (asked: {plan.minimum:,})")
+    ]
+    below = sorted((count, unit) for unit, count in reached.items() if count < plan.minimum)
+    if below:
+        named = ", ".join(f"{with_codes(unit)} ({count:,})" for count, unit in below[:_LISTED])
+        lines.append(_line("", f"{len(below):,} below it, too faint in most faces: {named}"))
+    if plan.impossible:
+        lines.append(_line("", f"{counted(len(plan.impossible), 'unit')} could not be covered, as the plan says above"))
     return lines
 
 
@@ -177,9 +202,6 @@ def quoted(path: Path) -> str:
 
 def _named(units: Sequence[str]) -> str:
     """The first few units with their code points."""
-    names = [
-        f"{seen} {code_points(unit)}" if (seen := shown(unit)) != code_points(unit) else seen
-        for unit in units[:_LISTED]
-    ]
+    names = [with_codes(unit) for unit in units[:_LISTED]]
     more = f" and {len(units) - _LISTED:,} more" if len(units) > _LISTED else ""
     return ", ".join(names) + more

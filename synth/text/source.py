@@ -529,6 +529,11 @@ class TextSource:
                 counts.setdefault(character, 1)
         return dict(counts)
 
+    @property
+    def files(self) -> list[tuple[CorpusIndex, str, str]]:
+        """Of each corpus file its lines, its name and its kind of piece."""
+        return [(file.lines, file.name, file.piece) for file in self._files]
+
     def digests(self) -> dict[str, str]:
         """SHA-256 of every corpus file, by its path as the recipe gives it."""
         return {file.name: file.lines.digest for file in self._files}
