@@ -79,7 +79,7 @@ def train(config: AnyConfig, resume: bool, log: Log) -> Any:
         figures = ", ".join(f"{k} {v:.4f}" for k, v in outcome.best.items() if k not in ("step", "main"))
         say(f"best     step {outcome.best['step']:,}: {figures}")
     say(f"run      {run} (checkpoints, metrics.jsonl, curves.png)")
-    use = f"ocr predict --model {run} IMAGE…" if isinstance(task.spec, ModelSpec) else f"ocr detect --model {run} IMAGE…"
+    use = f"ocr predict --model {run} IMAGE…" if isinstance(task.spec, ModelSpec) else "ocr eval with the same options"
     say("next     " + ("the same command with --resume" if outcome.stopped else use))
     return outcome
 
@@ -94,8 +94,8 @@ def _task(config: AnyConfig, group: Any, say: Log) -> Any:
     return Recognition(config, group, say)
 
 
-def evaluate_model(config: Config, model: Path | None, report: Path | None, log: Log) -> Any:
-    """Evaluate a model on the configuration's `Eval` sources and write the page with its mistakes.
+def evaluate_model(config: AnyConfig, model: Path | None, report: Path | None, log: Log) -> Any:
+    """Evaluate a model on the configuration's `Eval` sources; of a recogniser, write the page with its mistakes.
 
     Returns:
         An `ocr.tasks.base.Evaluation`.
@@ -108,6 +108,9 @@ def evaluate_model(config: Config, model: Path | None, report: Path | None, log:
         raise ScriptoriumError("Eval.sources: there are none; name what to evaluate on")
     started = runtime.start(settings.threads, settings.processor_mend)
     _choose_device(settings.use_gpu)
+    if isinstance(config, DetConfig):
+        log(started.header())
+        return _evaluate_detector(config, model, log)
     from ocr.data.sources import open_source
     from ocr.infer.backends import open_backend
     from ocr.infer.recogniser import Recogniser
@@ -129,6 +132,23 @@ def evaluate_model(config: Config, model: Path | None, report: Path | None, log:
         report or settings.save_model_dir / "evaluation.html",
     )
     log(f"page     {page}")
+    return found
+
+
+def _evaluate_detector(config: DetConfig, model: Path | None, log: Log) -> Any:
+    from ocr.infer.detector import Detector, MapModelBackend, load_detector
+    from ocr.tasks.det import evaluate
+
+    network, spec = load_detector(model or config.Global.save_model_dir)
+    # How maps become boxes, and how large pages are, may be tried out on a trained network.
+    spec = spec.model_copy(update={"postprocess": config.PostProcess, "preprocess": config.Preprocess})
+    found = evaluate(Detector(MapModelBackend(network, spec)), config)
+    log(f"{'':24}{'pages':>8}{'texts':>8}{'precision':>11}{'recall':>10}{'hmean':>10}")
+    for name, metric in found.details.items():
+        result = metric.result()
+        texts = sum(page.labelled for page in metric.pages)
+        rates = f"{result['precision']:11.2%}{result['recall']:10.2%}{result['hmean']:10.2%}"
+        log(f"{name:24}{len(metric.pages):8,}{texts:8,}{rates}")
     return found
 
 

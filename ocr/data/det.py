@@ -161,9 +161,7 @@ class SquarePreparer:
         maps = np.empty((4, len(squares), size, size), np.uint8)
         for row, (image, polygons, ignored, _) in enumerate(squares):
             images[row] = self._preprocess.converted(image).reshape(images[row].shape)
-            targets = db_targets(
-                polygons, ignored, size, size, shrink_ratio=crop.shrink_ratio, min_side=crop.min_side
-            )
+            targets = db_targets(polygons, ignored, size, size, shrink_ratio=crop.shrink_ratio, min_side=crop.min_side)
             maps[:, row] = targets.shrunk, targets.counted, targets.border, targets.bordered
         return DetBatch(images, *maps, [key for *_, key in squares], skipped)
 

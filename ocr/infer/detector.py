@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from augment.errors import ScriptoriumError
 from ocr.postprocess.db import Detection, db_boxes
 from ocr.spec import DetSpec
 
@@ -84,3 +86,28 @@ class Detector:
         [probability] = self._backend.run(padded[None])
         rows, columns = image.shape[:2]
         return db_boxes(np.ascontiguousarray(probability[:height, :width]), self.spec.postprocess, rows, columns)
+
+
+def load_detector(path: Path) -> tuple[Any, DetSpec]:
+    """The network of a run or checkpoint, in evaluation mode with the weights to predict with, and its spec.
+
+    Raises:
+        ScriptoriumError: no detector there, a broken one, or weights that do not fit its architecture.
+    """
+    import paddle
+
+    from ocr.config import DetArchitecture
+    from ocr.engine import checkpoint as store
+    from ocr.models.det import build_detector
+
+    folder = store.resolve(path)
+    spec = DetSpec.load(folder)
+    _, weights = store.load_model(folder)
+    with paddle.utils.unique_name.guard():
+        model = build_detector(DetArchitecture(**spec.architecture), spec.preprocess.channels)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    if expected != {name: value.shape for name, value in weights.items()}:
+        raise ScriptoriumError(f"{folder}: the weights are not those of the architecture in spec.json; name another")
+    model.set_state_dict({name: paddle.to_tensor(value) for name, value in weights.items()})
+    model.eval()
+    return model, spec
