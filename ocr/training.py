@@ -8,7 +8,7 @@ from typing import Any
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, Config, DetConfig
+from ocr.config import AnyConfig, DetConfig
 from ocr.spec import ModelSpec
 
 Log = Callable[[str], None]

@@ -210,12 +210,13 @@ def test_a_small_page_lies_in_the_square_and_the_rest_is_filled() -> None:
     square, polygons, ignored = cut_square(
         Page(image, [], [], "p"), Crop(size=128, scale=(1, 1), degrees=0), 99, np.random.default_rng(1)
     )
-    assert (square == 0).all(2).sum() == pytest.approx(40 * 60, rel=0.05) and (square[0, 0] == 99).all() | True
+    assert (square == 0).all(2).sum() == pytest.approx(40 * 60, rel=0.05)
     assert set(np.unique(square)) <= set(range(100)) and polygons == [] and ignored == []
 
 
 def test_labels() -> None:
-    good = '[{"transcription": "a", "points": [[0,0],[9,0],[9,5],[0,5]]}, {"transcription": "b", "points": [[1,1],[1,1],[1,1]]}]'
+    entries = [("a", [[0, 0], [9, 0], [9, 5], [0, 5]]), ("b", [[1, 1]] * 3)]
+    good = json.dumps([{"transcription": text, "points": points} for text, points in entries])
     polygons, texts = parse_label(good, "k")
     assert texts == ["a"] and polygons[0].shape == (4, 2)  # one without an area is no text
     for bad, said in [
@@ -270,7 +271,7 @@ def test_a_run_learns_resumes_and_is_evaluated(tmp_path: Path, ocr: Any) -> None
     }
     file = tmp_path / "det.yml"
     file.write_text(yaml.safe_dump(values), encoding="utf-8")
-    half = ocr("train", "-c", file, "-o", "Global.max_steps=30", "Global.eval_batch_step=[0,1000]")
+    half = ocr("train", "-c", file, "-o", "Global.max_steps=80", "Global.eval_batch_step=[0,1000]")
     assert half.code == 0, half
     done = ocr("train", "-c", file, "--resume")
     assert done.code == 0 and "going on from" in done.out, done
