@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -119,18 +120,28 @@ class RSEFPN(_Joined):
 
 
 class _Branch(nn.Layer):
-    """From a quarter of the resolution to the whole, one channel."""
+    """From a quarter of the resolution to the whole, one channel; `bias` is what it says before it has learnt."""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, bias: float = 0.0) -> None:
         super().__init__()
         middle = in_channels // 4
         self.conv = ConvNorm(in_channels, middle)
         self.up = nn.Conv2DTranspose(middle, middle, 2, stride=2, weight_attr=nn.initializer.KaimingNormal())
         self.norm = nn.BatchNorm2D(middle)
-        self.out = nn.Conv2DTranspose(middle, 1, 2, stride=2, weight_attr=nn.initializer.KaimingNormal())
+        self.out = nn.Conv2DTranspose(
+            middle,
+            1,
+            2,
+            stride=2,
+            weight_attr=nn.initializer.KaimingNormal(),
+            bias_attr=nn.initializer.Constant(bias),
+        )
 
     def forward(self, x: Any) -> Any:
         return self.out(F.relu(self.norm(self.up(self.conv(x)))))
+
+
+_RARE = -math.log((1 - 0.05) / 0.05)  # the score of a probability of one twentieth
 
 
 class DBHead(nn.Layer):
@@ -144,7 +155,8 @@ class DBHead(nn.Layer):
     def __init__(self, in_channels: int, *, k: float = 50.0) -> None:
         super().__init__()
         self.k = float(k)
-        self.shrunk, self.border = _Branch(in_channels), _Branch(in_channels)
+        # Few pixels are text: that need not be learnt first (Lin et al., "Focal Loss", 2017, section 4.1).
+        self.shrunk, self.border = _Branch(in_channels, _RARE), _Branch(in_channels)
 
 
 HEADS: Registry[Any] = Registry("head of a detector")
