@@ -163,7 +163,8 @@ class SquarePreparer:
             images[row] = self._preprocess.converted(image).reshape(images[row].shape)
             targets = db_targets(polygons, ignored, size, size, shrink_ratio=crop.shrink_ratio, min_side=crop.min_side)
             maps[:, row] = targets.shrunk, targets.counted, targets.border, targets.bordered
-        return DetBatch(images, *maps, [key for *_, key in squares], skipped)
+        shrunk, counted, border, bordered = maps
+        return DetBatch(images, shrunk, counted, border, bordered, [key for *_, key in squares], skipped)
 
 
 def cut_square(

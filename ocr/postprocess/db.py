@@ -61,7 +61,7 @@ def db_boxes(probability: NDArray[np.float32], config: DBPostProcess, height: in
         height, width: of the picture that the map covers; polygons are clipped to it.
     """
     rows, columns = probability.shape
-    binary = (probability > config.thresh).astype(np.uint8)
+    binary: NDArray[Any] = (probability > config.thresh).astype(np.uint8)
     if config.use_dilation:
         binary = cv2.dilate(binary, np.ones((2, 2), np.uint8))
     outlines, _ = cv2.findContours(binary, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
@@ -142,7 +142,7 @@ def _grown(outline: NDArray[Any], config: DBPostProcess) -> NDArray[np.float32] 
     return np.asarray(few, np.float32)
 
 
-def _margin(outline: NDArray[np.int32], w: float, h: float) -> float:
+def _margin(outline: NDArray[Any], w: float, h: float) -> float:
     """What a box around pixel centres lacks in either direction: 1 where it is upright, less where it is turned.
 
     Its area is to be that of the pixels, which follows from their outline by Pick's theorem; between 0 and 1.
