@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 import synth
 from augment.errors import ScriptoriumError
+from synth.cache import cache_dir
 from synth.compose import Refused
 from synth.compose.background import Backgrounds
 from synth.compose.composer import KEPT_INK, Composed, Composer, Draft, Neighbours
@@ -31,14 +33,19 @@ from synth.render.shape import Run, Undrawable, shape_line
 from synth.sample import Sample
 from synth.shards.record import NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
+from synth.text.plan import VERSION as plan_version
+from synth.text.plan import Plan, write_plan
 from synth.text.source import Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
 _BLANK = "no ink where ink is due"
 _UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
+_CUT = "planned text not whole in the frame"
 _TEXT, _BESIDE, _PLACE, _LAYERS, _GROUND, _PAINT, _DEGRADE, _ENCODE, _OPS = *range(8), 16  # random streams
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
+_PLANNED_ATTEMPTS = 100  # renderings tried of a planned text, after those that the recipe grants
+_SHAPINGS = 4  # fonts tried with a text before it counts as one that cannot be planned
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
 _LIBRARIES = ("numpy", "opencv-python-headless", "uharfbuzz", "freetype-py", "fonttools", "regex", "unicodedata2")
 
@@ -81,6 +88,7 @@ class _Work:
     index: int
     attempt: int = 0
     plain: bool = False
+    planned: bool = False
     files_only: bool = False
     refusals: list[tuple[str, str]] = field(default_factory=list)
     drawn: Drawn = field(init=False)
@@ -117,6 +125,10 @@ class Pipeline:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         corpus = recipe.corpus
+        if corpus.min_per_unit and not corpus.charset:
+            raise ScriptoriumError("corpus.min_per_unit: which units? give --charset FILE, or corpus.charset")
+        if corpus.min_per_unit and not corpus.files:
+            raise ScriptoriumError("corpus.min_per_unit: templates alone cannot be planned; give --corpus FILE")
         if not corpus.files and not (corpus.templates and corpus.template_share == 1):
             raise ScriptoriumError("no corpus: give --corpus FILE, or corpus.files in the recipe")
         self.charset = Charset.from_file(recipe.corpus.charset) if recipe.corpus.charset else None
@@ -158,6 +170,54 @@ class Pipeline:
         if not self.source.any_text(covered):
             raise _undrawable(lacking)
         return book
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """The plan, where `corpus.min_per_unit` asks for one: found in the cache, or made now and kept there.
+
+        Raises:
+            ScriptoriumError: see `synth.text.plan.write_plan`.
+        """
+        corpus = self.recipe.corpus
+        if not corpus.min_per_unit:
+            return None
+        assert self.charset is not None
+        # What it follows from; neither the looks nor the number of samples matter.
+        basis = {
+            "version": plan_version,
+            "corpus": _with_paths(corpus.model_dump(exclude={"plan_span"}), lambda path: path.name),
+            "fonts": [(face.digest, face.number) for face in self.book.faces],
+            "book": self.recipe.fonts.model_dump(exclude={"paths", "exclude"}),
+            "seed": self.recipe.seed,
+            "files": list(self.source.digests().values()),
+            "units": hashlib.sha256("\n".join(self.charset.units).encode()).hexdigest(),
+            "libraries": _libraries(),
+        }
+        path = cache_dir() / "plans" / (hashlib.sha256(_compact(basis).encode()).hexdigest()[:32] + ".plan")
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return Plan(path)
+        rng = np.random.default_rng([self.recipe.seed, corpus.min_per_unit])
+
+        def drawable(text: str) -> bool:
+            for _ in range(_SHAPINGS):
+                try:
+                    self._runs(text, self.book.choose(text, rng))
+                except Uncovered:
+                    return False
+                except Refused:
+                    continue
+                return True
+            return False
+
+        return write_plan(
+            path,
+            self.source,
+            self.charset,
+            corpus.min_per_unit,
+            self.recipe.seed,
+            self.book.covering,
+            drawable,
+        )
 
     @property
     def rejected_fonts(self) -> list[tuple[Path, str]]:
@@ -256,15 +316,26 @@ class Pipeline:
 
     def first_text(self, index: int) -> Drawn:
         """The text that sample `index` tries first: a guess at its length that costs no drawing."""
+        if (planned := self._planned(index)) is not None:
+            return planned
         try:
             return self.source.draw(self._streams.at(index, 0, _TEXT))
         finally:
             self.source.refusals.clear()
 
+    def _planned(self, index: int) -> Drawn | None:
+        """The text that the plan has for a sample."""
+        if self.plan is None:
+            return None
+        number = self.plan.place(index, self.recipe.corpus.plan_span)
+        if number is None:
+            return None
+        assert self.charset is not None
+        text, file = self.plan.text(number)
+        return Drawn(text, self.charset.split(text), self.source.names[file])
+
     def inputs(self) -> dict[str, Any]:
         """What bit identity rests on: digests of corpora, charset, fonts and backgrounds, and library versions."""
-        import hashlib
-
         charset = self.recipe.corpus.charset
         corpora, pictures = self.source.digests(), self._backgrounds.digests()
         return {
@@ -272,17 +343,18 @@ class Pipeline:
             "charset": hashlib.sha256(charset.read_bytes()).hexdigest() if charset else None,
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
             "backgrounds": [_named(path, pictures) for path in self._backgrounds.pictures],
-            "libraries": {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES},
+            "libraries": _libraries(),
         }
 
     def head(self) -> dict[str, Any]:
-        """What a manifest says of the origin of its data: recipe and `inputs()`.
+        """What a manifest says of the origin of its data: recipe, `inputs()`, and what the plan is, if there is one.
 
         Of paths only the last part is kept, so that it does not matter where files lie or how a path was spelt; which
         files they were, the digests say.
         """
         recipe = _with_paths(self.recipe.model_dump(), lambda path: _absolute(path).name)
-        return {"recipe": recipe, "inputs": self.inputs()}
+        head = {"recipe": recipe, "inputs": self.inputs()}
+        return head if self.plan is None else head | {"plan": self.plan.facts.to_json()}
 
     # -- the stages ---------------------------------------------------------------------------------------------
 
@@ -319,10 +391,16 @@ class Pipeline:
         """Text, faces, spacing, jitter and size."""
         rng = self._streams.at(work.index, work.attempt, _TEXT)
         layout = self.recipe.layout
-        try:
-            work.drawn = self.source.draw(rng, work.files_only)
-        finally:
-            self._count_texts(work)
+        # A text of the plan is kept through all refusals, so that its units are written: in the end, plainly.
+        work.planned = False
+        if work.attempt < self.recipe.legibility.attempts + _PLANNED_ATTEMPTS:
+            if (planned := self._planned(work.index)) is not None:
+                work.planned, work.drawn = True, planned
+        if not work.planned:
+            try:
+                work.drawn = self.source.draw(rng, work.files_only)
+            finally:
+                self._count_texts(work)
         try:
             work.faces = self.book.choose(work.drawn.text, rng)
         except Uncovered as uncovered:
@@ -401,6 +479,8 @@ class Pipeline:
             work.composed = self._composer.plain(work.ink, self.recipe.layout.height)
         work.image = work.composed.image
         work.first, work.last = _kept(work.composed.inside, work.drawn.units)
+        if work.planned and (work.first, work.last) != (0, len(work.drawn.units)):
+            raise Refused(_CUT)
 
     def _degrade(self, works: Sequence[_Work]) -> None:
         """Each operation in turn, on all samples that get it."""
@@ -441,6 +521,8 @@ class Pipeline:
             meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
         if work.plain:
             meta["plain"] = True
+        if work.planned:
+            meta["planned"] = True
         polygons, shared = work.composed.polygons[first:last], work.ink.shared[first:last]
         return Sample(_three(work.image), text, units, polygons, shared, meta, work.refusals, work.encoded)
 
@@ -629,6 +711,10 @@ def _absolute(path: Path) -> Path:
 
 def _named(path: Path, digests: dict[str, str]) -> dict[str, str]:
     return {"name": path.name, "sha256": digests[str(path)]}
+
+
+def _libraries() -> dict[str, str | None]:
+    return {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES}
 
 
 def _version(name: str) -> str | None:

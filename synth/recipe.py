@@ -109,6 +109,12 @@ class Corpus(Section):
         "grapheme", description="what labels are cut into without a charset: codepoint, grapheme or akshara"
     )
     charset: Named | None = Field(None, description="dictionary, one unit per line; texts with others are dropped")
+    min_per_unit: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        0, description="texts are planned so that each unit of the charset is written so often; 0: no plan"
+    )
+    plan_span: Annotated[int, Field(ge=0, le=10**12)] = Field(
+        0, description="samples among which the planned ones are spread; 0: as many as the plan has"
+    )
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
         None, description="BCP 47 language for shaping, such as sr or ur"
     )
