@@ -473,18 +473,25 @@ class Warp:
                 )
                 warped = cv2.warpPerspective(image, np.array(rows), (width, height), None, interpolation, mode, value)
         else:
-            x, y = _nodes(width, height)
-            for step in reversed(self.steps):
-                x, y = step.inverse(x, y)
-            coarse = np.empty((*x.shape, 2), np.float32)
-            coarse[..., 0] = x
-            coarse[..., 1] = y
-            coarse -= 0.5
-            dense = cv2.resize(coarse, None, None, _CELL, _CELL, cv2.INTER_LINEAR)
-            dense = dense[_CELL : _CELL + height, _CELL : _CELL + width]
             # The stubs do not know that the second map may be absent.
-            warped = cv2.remap(image, dense, None, interpolation, None, mode, value)  # type: ignore[call-overload]
+            warped = cv2.remap(image, self.map(width, height), None, interpolation, None, mode, value)  # type: ignore[call-overload]
         return warped[:, :, None] if image.ndim == 3 and warped.ndim == 2 else warped
+
+    def map(self, width: int, height: int) -> NDArray[np.float32]:
+        """Where the pixels of a picture come from, as `cv2.remap` takes it: `apply` says how exactly.
+
+        Returns:
+            height × width × 2: for each pixel the (x, y) in the source that comes to lie at its centre, less 0.5.
+        """
+        x, y = _nodes(width, height)
+        for step in reversed(self.steps):
+            x, y = step.inverse(x, y)
+        coarse = np.empty((*x.shape, 2), np.float32)
+        coarse[..., 0] = x
+        coarse[..., 1] = y
+        coarse -= 0.5
+        dense = cv2.resize(coarse, None, None, _CELL, _CELL, cv2.INTER_LINEAR)
+        return np.asarray(dense[_CELL : _CELL + height, _CELL : _CELL + width], np.float32)
 
 
 def _nodes(width: int, height: int) -> tuple[Floats, Floats]:

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from synth.fonts.index import FontIndex, scan
 from synth.recipe import Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
 from synth.render.shape import Run, Undrawable, shape_line
+from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
@@ -40,36 +42,49 @@ from synth.text.source import Drawn, TextSource
 _BAD_SHAPE = "missing glyph or dotted circle"
 _BLANK = "no ink where ink is due"
 _UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
-_CUT = "planned text not whole in the frame"
-_TEXT, _BESIDE, _PLACE, _LAYERS, _GROUND, _PAINT, _DEGRADE, _ENCODE, _OPS = *range(8), 16  # random streams
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
-_PLANNED_ATTEMPTS = 100  # renderings tried of a planned text, after those that the recipe grants
-_SHAPINGS = 4  # fonts tried with a text before it counts as one that cannot be planned
+_PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
+_FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
+_CUT_OFF = "planned text cut off"
+_UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
 _LIBRARIES = ("numpy", "opencv-python-headless", "uharfbuzz", "freetype-py", "fonttools", "regex", "unicodedata2")
 
 
 class Streams:
-    """Random generators by index, attempt and stage.
+    """Random generators by index and attempt.
 
-    Philox, keyed by the seed, its counter started at (0, stage, attempt, index). The generator that `at` returns is the
+    Philox, keyed by the seed, its counter started at (0, 0, attempt, index). The generator that `at` returns is the
     same object each time, wound to its place; that costs a tenth of making one.
     """
 
     def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._bits = np.random.Philox(key=np.array((seed, 0x53637269), np.uint64))
         self._state: Any = self._bits.state
         self._generator = np.random.Generator(self._bits)
 
-    def at(self, index: int, attempt: int, stage: int = 0) -> np.random.Generator:
-        """The generator of one stage of one attempt at one sample."""
+    def at(self, index: int, attempt: int) -> np.random.Generator:
+        """The generator of one attempt at one sample."""
         state = self._state
-        state["state"]["counter"][:] = (0, stage, attempt, index)
+        state["state"]["counter"][:] = (0, 0, attempt, index)
         state["buffer_pos"] = 4
         state["has_uint32"] = 0
         self._bits.state = state
         return self._generator
+
+    def __reduce__(self) -> tuple[type[Streams], tuple[int]]:
+        # NumPy before 2 restores a generator upon bits of its own: those kept here would no longer be its bits.
+        return Streams, (self._seed,)
+
+
+@dataclass(slots=True)
+class _Column:
+    """How a vertical line is set; see `synth.render.vertical.settings`."""
+
+    digits: int
+    stacked: bool
 
 
 @dataclass(slots=True)
@@ -86,27 +101,35 @@ class _Work:
     """One sample on its way through the stages; what a stage has not yet set is unset."""
 
     index: int
+    streams: Streams
     attempt: int = 0
     plain: bool = False
-    planned: bool = False
+    repaint: bool = False
     files_only: bool = False
+    planned: Drawn | None = None
     refusals: list[tuple[str, str]] = field(default_factory=list)
+    rng: np.random.Generator = field(init=False)
     drawn: Drawn = field(init=False)
     faces: list[tuple[Face, int, int]] = field(init=False)
     spacing: float = field(init=False)
     jitter: list[tuple[float, float]] | None = field(init=False)
     ppem: int = field(init=False)
+    column: _Column | None = field(init=False)
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
     beside: _Beside | None = field(init=False)
     draft: Draft = field(init=False)
+    inside: NDArray[np.float64] | None = None
     composed: Composed = field(init=False)
     image: NDArray[Any] = field(init=False)
     first: int = field(init=False)
     last: int = field(init=False)
     encoded: bytes = field(init=False)
+    quality: int = 100
+    proven: bool = field(init=False)
     grey: Any = field(init=False)
     contrast: float = field(init=False)
+    refusal: str = ""
 
 
 class Pipeline:
@@ -125,10 +148,6 @@ class Pipeline:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         corpus = recipe.corpus
-        if corpus.min_per_unit and not corpus.charset:
-            raise ScriptoriumError("corpus.min_per_unit: which units? give --charset FILE, or corpus.charset")
-        if corpus.min_per_unit and not corpus.files:
-            raise ScriptoriumError("corpus.min_per_unit: templates alone cannot be planned; give --corpus FILE")
         if not corpus.files and not (corpus.templates and corpus.template_share == 1):
             raise ScriptoriumError("no corpus: give --corpus FILE, or corpus.files in the recipe")
         self.charset = Charset.from_file(recipe.corpus.charset) if recipe.corpus.charset else None
@@ -136,7 +155,7 @@ class Pipeline:
         self._names = {str(file.path): file.path.name for file in recipe.corpus.files}
         self._backgrounds = Backgrounds(recipe.background, recipe.seed)
         self._composer = Composer(recipe, self._backgrounds)
-        self._streams = Streams(recipe.seed)
+        self._streams = [Streams(recipe.seed)]  # one for each place in a batch: its generator goes through all stages
         self._cache = GlyphCache()
         self._degradation = recipe.degrade_ops()
         surroundings = recipe.surroundings
@@ -176,32 +195,35 @@ class Pipeline:
         """The plan, where `corpus.min_per_unit` asks for one: found in the cache, or made now and kept there.
 
         Raises:
-            ScriptoriumError: see `synth.text.plan.write_plan`.
+            ScriptoriumError: there is no dictionary or no corpus to plan with; see also `synth.text.plan.write_plan`.
         """
-        corpus = self.recipe.corpus
-        if not corpus.min_per_unit:
+        config = self.recipe.corpus
+        if not config.min_per_unit:
             return None
-        assert self.charset is not None
-        # What it follows from; neither the looks nor the number of samples matter.
+        if self.charset is None or not config.files:
+            lacking = "a dictionary (--charset FILE)" if self.charset is None else "a corpus (--corpus FILE)"
+            raise ScriptoriumError(f"corpus.min_per_unit: a plan needs {lacking}")
+        digests = self.source.digests()
+        # What it follows from: neither the look of the images nor their number.
         basis = {
             "version": plan_version,
-            "corpus": _with_paths(corpus.model_dump(exclude={"plan_span"}), lambda path: path.name),
-            "fonts": [(face.digest, face.number) for face in self.book.faces],
-            "book": self.recipe.fonts.model_dump(exclude={"paths", "exclude"}),
+            "corpus": config.model_dump(mode="json", exclude={"files", "charset", "plan_span"}),
+            "files": [[digests[str(file.path)], file.weight, file.piece] for file in config.files],
+            "units": self.charset.units,
+            "fonts": [[face.digest, face.number] for face in self.book.faces],
+            "fallback": [self.recipe.fonts.fallback, self.recipe.fonts.variations],
             "seed": self.recipe.seed,
-            "files": list(self.source.digests().values()),
-            "units": hashlib.sha256("\n".join(self.charset.units).encode()).hexdigest(),
             "libraries": _libraries(),
         }
         path = cache_dir() / "plans" / (hashlib.sha256(_compact(basis).encode()).hexdigest()[:32] + ".plan")
         with suppress(OSError, ValueError, KeyError, TypeError):
             return Plan(path)
-        rng = np.random.default_rng([self.recipe.seed, corpus.min_per_unit])
+        rng = np.random.default_rng([self.recipe.seed, config.min_per_unit])
 
         def drawable(text: str) -> bool:
-            for _ in range(_SHAPINGS):
+            for _ in range(_FACES_TRIED):
                 try:
-                    self._runs(text, self.book.choose(text, rng))
+                    self._runs(text, self.book.choose(text, rng), None)
                 except Uncovered:
                     return False
                 except Refused:
@@ -210,14 +232,19 @@ class Pipeline:
             return False
 
         return write_plan(
-            path,
-            self.source,
-            self.charset,
-            corpus.min_per_unit,
-            self.recipe.seed,
-            self.book.covering,
-            drawable,
+            path, self.source, self.charset, config.min_per_unit, self.recipe.seed, self.book.covering, drawable
         )
+
+    def _planned(self, index: int) -> Drawn | None:
+        """The text that the plan has for a sample."""
+        if self.plan is None:
+            return None
+        number = self.plan.place(index, self.recipe.corpus.plan_span)
+        if number is None:
+            return None
+        assert self.charset is not None
+        text, file = self.plan.text(number)
+        return Drawn(text, self.charset.split(text), self.source.names[file])
 
     @property
     def rejected_fonts(self) -> list[tuple[Path, str]]:
@@ -243,27 +270,22 @@ class Pipeline:
 
     def block(self, start: int, stop: int) -> list[Record]:
         """The records of a range of indexes."""
-        records: list[Record] = []
-        for first in range(start, stop, _BATCH):
-            indexes = range(first, min(first + _BATCH, stop))
-            records += [self._record(i, sample) for i, sample in zip(indexes, self.samples(indexes), strict=True)]
-        return records
+        records = {work.index: self._record(work) for work in self._made(range(start, stop))}
+        return [records[index] for index in range(start, stop)]
 
     def record(self, index: int) -> Record:
         """Sample `index` as it is stored."""
-        return self._record(index, self.sample(index))
+        return self._record(next(self._made([index])))
 
-    def _record(self, index: int, sample: Sample) -> Record:
+    def _record(self, work: _Work) -> Record:
+        units, text = self._label(work)
         polygons = None
         if self.recipe.output.polygons:
-            ends: list[int] = []
-            at = 0
-            for unit in sample.units:
-                at += len(unit)
-                ends.append(at)
-            polygons = pack_polygons(sample.polygons, sample.shared, ends)
-        meta = _compact(sample.meta).encode()
-        return Record(index, sample.encoded, sample.text, meta, polygons, sample.refusals, sample.units)
+            part = slice(work.first, work.last)
+            ends = list(accumulate(map(len, units)))
+            polygons = pack_polygons(self._polygons(work), work.ink.shared[part], ends)
+        meta = _compact(self._meta(work)).encode()
+        return Record(work.index, work.encoded, text, meta, polygons, work.refusals, units)
 
     def sample(self, index: int) -> Sample:
         """Sample `index`.
@@ -281,58 +303,69 @@ class Pipeline:
         """The samples of some indexes: those that `sample` gives, in less time. Raises as `sample`.
 
         All of them go through one stage before the next: the processor's caches then hold that stage's code, which
-        makes encoding, for one, more than twice as fast as going through all stages sample by sample. Each stage of
-        each attempt has a random stream of its own, so that the company makes no difference.
+        makes encoding, for one, more than twice as fast as going through all stages sample by sample. Each attempt has
+        a random stream of its own, so that the company makes no difference.
+        """
+        done = {work.index: self._sample(work) for work in self._made(indexes)}
+        return [done[index] for index in indexes]
+
+    def _made(self, indexes: Sequence[int]) -> Iterator[_Work]:
+        """What `samples` and `block` give, through all stages, in the order in which it is done.
+
+        Those that are refused go on with the next batch: small batches take more time for each.
         """
         if any(index < 0 for index in indexes):
             raise IndexError("samples are counted from 0")
-        stages = (
-            *(self._write, self._shape, self._look_beside, self._draw),
-            *(self._place, self._gather, self._lay_ground, self._draw_layers, self._paint),
-        )
-        done: dict[int, Sample] = {}
-        works = [_Work(index) for index in indexes]
+        while len(self._streams) < len(indexes):
+            self._streams.append(Streams(self.recipe.seed))
+        waiting = (_Work(index, streams) for index, streams in zip(indexes, self._streams, strict=False))
+        works = list(islice(waiting, _BATCH))
         while works:
             refused: list[_Work] = []
-            for stage in stages:
-                works = self._passed(stage, works, refused)
-            insides = self._composer.insides([work.draft for work in works if not work.plain])
-            for work, inside in zip((work for work in works if not work.plain), insides, strict=True):
-                work.composed = self._composer.finish(work.draft, inside)
-            works = self._passed(self._compose, works, refused)
-            self._degrade(works)
-            for work in works:
-                self._encode(work)
-            for work in works:
-                work.grey = cv2.imdecode(np.frombuffer(work.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
-            for work, reason in zip(works, self._judged(works), strict=True):
-                if reason:
+            for work in self._attempt(works, refused):
+                if reason := work.refusal:
                     self._refuse(work, Refused(reason))
                     refused.append(work)
                 else:
-                    done[work.index] = self._finish(work)
-            works = refused
-        return [done[index] for index in indexes]
+                    yield work
+            works = [*refused, *islice(waiting, max(_BATCH - len(refused), 0))]
+
+    def _attempt(self, works: Sequence[_Work], refused: list[_Work]) -> Sequence[_Work]:
+        """Take samples through all stages once; a stage that refuses some adds them to `refused`."""
+        repainted = [work for work in works if work.repaint]
+        works = [work for work in works if not work.repaint]
+        for stage in (self._write, self._shape, self._look_beside, self._draw, self._place, self._gather):
+            works = self._passed(stage, works, refused)
+        drafted = [work for work in works if not work.plain]
+        for work, inside in zip(drafted, self._composer.insides([work.draft for work in drafted]), strict=True):
+            work.inside = inside
+        works = self._passed(self._frame, works, refused)
+        for work in works:
+            self._draw_layers(work)
+        for work in repainted:
+            work.rng = work.streams.at(work.index, work.attempt)
+        works = [*works, *repainted]
+        for stage in (self._lay_ground, self._paint, self._compose):
+            works = self._passed(stage, works, refused)
+        self._degrade(works)
+        for work in works:
+            self._encode(work)
+        for work in works:
+            work.proven = self._exact(work, encoding_error(self.recipe.output.encoding, work.quality))
+        for work in works:
+            if not work.proven:
+                work.grey = cv2.imdecode(np.frombuffer(work.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+        self._judge(works)
+        return works
 
     def first_text(self, index: int) -> Drawn:
         """The text that sample `index` tries first: a guess at its length that costs no drawing."""
         if (planned := self._planned(index)) is not None:
             return planned
         try:
-            return self.source.draw(self._streams.at(index, 0, _TEXT))
+            return self.source.draw(self._streams[0].at(index, 0))
         finally:
             self.source.refusals.clear()
-
-    def _planned(self, index: int) -> Drawn | None:
-        """The text that the plan has for a sample."""
-        if self.plan is None:
-            return None
-        number = self.plan.place(index, self.recipe.corpus.plan_span)
-        if number is None:
-            return None
-        assert self.charset is not None
-        text, file = self.plan.text(number)
-        return Drawn(text, self.charset.split(text), self.source.names[file])
 
     def inputs(self) -> dict[str, Any]:
         """What bit identity rests on: digests of corpora, charset, fonts and backgrounds, and library versions."""
@@ -353,8 +386,8 @@ class Pipeline:
         files they were, the digests say.
         """
         recipe = _with_paths(self.recipe.model_dump(), lambda path: _absolute(path).name)
-        head = {"recipe": recipe, "inputs": self.inputs()}
-        return head if self.plan is None else head | {"plan": self.plan.facts.to_json()}
+        plan = {} if self.plan is None else {"plan": self.plan.facts.to_json()}
+        return {"recipe": recipe, "inputs": self.inputs(), **plan}
 
     # -- the stages ---------------------------------------------------------------------------------------------
 
@@ -372,12 +405,24 @@ class Pipeline:
         return passed
 
     def _refuse(self, work: _Work, refusal: Refused) -> None:
-        """Count a refusal and prepare the next attempt. Raises ScriptoriumError when there have been too many."""
+        """Count a refusal and prepare the next attempt. Raises ScriptoriumError when there have been too many.
+
+        What cannot be read is painted and degraded once more before another text takes its place: that costs half as
+        much, and keeps thin faces and small marks from becoming rare.
+        """
         work.refusals.append((refusal.reason, refusal.detail))
         work.files_only = work.files_only or refusal.reason in _UNDRAWN
         work.attempt += 1
         attempts = self.recipe.legibility.attempts
         work.plain = work.attempt >= attempts
+        work.repaint = bool(work.refusal) and not work.repaint and not work.plain
+        work.refusal = ""
+        if not work.repaint:
+            work.inside = None
+        if work.planned is not None and work.attempt >= attempts + _PLANNED_ATTEMPTS:
+            # Another text is better than none; the closing summary says what the labels lack.
+            work.planned = None
+            work.refusals.append((_UNPLANNED, ""))
         if work.attempt < attempts + _PLAIN_ATTEMPTS:
             return
         lacking = Counter(c for reason, detail in work.refusals if reason == NO_FONT for c in detail)
@@ -389,14 +434,13 @@ class Pipeline:
 
     def _write(self, work: _Work) -> None:
         """Text, faces, spacing, jitter and size."""
-        rng = self._streams.at(work.index, work.attempt, _TEXT)
+        rng = work.rng = work.streams.at(work.index, work.attempt)
         layout = self.recipe.layout
-        # A text of the plan is kept through all refusals, so that its units are written: in the end, plainly.
-        work.planned = False
-        if work.attempt < self.recipe.legibility.attempts + _PLANNED_ATTEMPTS:
-            if (planned := self._planned(work.index)) is not None:
-                work.planned, work.drawn = True, planned
-        if not work.planned:
+        if work.attempt == 0:
+            work.planned = self._planned(work.index)
+        if work.planned is not None:
+            work.drawn = work.planned
+        else:
             try:
                 work.drawn = self.source.draw(rng, work.files_only)
             finally:
@@ -416,28 +460,35 @@ class Pipeline:
                     (up * layout.jitter_rise, 1.0 + min(max(size * layout.jitter_size, -0.3), 0.3))
                     for up, size in shifts.tolist()
                 ]
+        work.column = None
+        if layout.vertical.p:
+            vertical, chances = layout.vertical, rng.random(3).tolist()
+            # A crop of a single letter is as wide as high: nobody turns it.
+            if chances[0] < vertical.p and len(work.drawn.units) > 1:
+                digits = vertical.digits if chances[1] < vertical.combined else 0
+                work.column = _Column(digits, chances[2] < vertical.stacked)
         low, high = layout.size
         # Few sizes, so that glyphs are found in the cache.
         step = int(rng.random() * 4) / 3 if high > low else 0.0
         work.ppem = max(6, round(layout.height * (low + (high - low) * step)))
 
     def _shape(self, work: _Work) -> None:
-        work.runs = self._runs(work.drawn.text, work.faces, work.spacing)
+        work.runs = self._runs(work.drawn.text, work.faces, work.column, work.spacing)
 
     def _look_beside(self, work: _Work) -> None:
         """Text of neighbouring lines and words."""
         work.beside = None
         if not work.plain and self._neighboured:
-            rng = self._streams.at(work.index, work.attempt, _BESIDE)
             try:
-                work.beside = self._beside(work.faces, rng)
+                work.beside = self._beside(work.faces, work.column, work.rng)
             finally:
                 self._count_texts(work)
 
     def _draw(self, work: _Work) -> None:
         """Ink of the line and of its neighbours."""
+        drawing = draw_line if work.column is None else draw_column
         try:
-            work.ink = draw_line(
+            work.ink = drawing(
                 work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
             )
         except NoInk as no_ink:
@@ -448,22 +499,22 @@ class Pipeline:
         if work.beside is not None:
             # Where the face draws nothing for a letter, there is no neighbour.
             with suppress(NoInk):
-                mask = draw_line(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
+                mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
         work.draft = Draft(work.ink, neighbours)
 
     def _place(self, work: _Work) -> None:
         if not work.plain:
-            self._composer.place(work.draft, self._streams.at(work.index, work.attempt, _PLACE))
+            self._composer.place(work.draft, work.rng)
 
     def _gather(self, work: _Work) -> None:
         if not work.plain:
-            self._composer.gather(work.draft, self._streams.at(work.index, work.attempt, _LAYERS))
+            self._composer.gather(work.draft, work.rng)
 
     def _lay_ground(self, work: _Work) -> None:
         if not work.plain:
             self._backgrounds.turn_to(work.index)
-            self._composer.lay_ground(work.draft, self._streams.at(work.index, work.attempt, _GROUND))
+            self._composer.lay_ground(work.draft, work.rng)
 
     def _draw_layers(self, work: _Work) -> None:
         if not work.plain:
@@ -471,16 +522,40 @@ class Pipeline:
 
     def _paint(self, work: _Work) -> None:
         if not work.plain:
-            self._composer.paint(work.draft, self._streams.at(work.index, work.attempt, _PAINT))
+            self._composer.paint(work.draft, work.rng)
+
+    def _frame(self, work: _Work) -> None:
+        """Which units are in the picture."""
+        work.first, work.last = _kept(work.inside, work.drawn.units)
+        if work.planned is not None and work.last - work.first < len(work.drawn.units):
+            raise Refused(_CUT_OFF)
 
     def _compose(self, work: _Work) -> None:
-        """The picture, and which units are in it."""
+        """The picture."""
         if work.plain:
             work.composed = self._composer.plain(work.ink, self.recipe.layout.height)
+        else:
+            work.composed = self._composer.finish(work.draft, work.inside)
+        if self._stands(work):
+            work.composed.image = cv2.rotate(work.composed.image, cv2.ROTATE_90_CLOCKWISE)
         work.image = work.composed.image
-        work.first, work.last = _kept(work.composed.inside, work.drawn.units)
-        if work.planned and (work.first, work.last) != (0, len(work.drawn.units)):
-            raise Refused(_CUT)
+
+    def _stands(self, work: _Work) -> bool:
+        """Whether a vertical line leaves as a column; all but its image stays turned to the left till then."""
+        return work.column is not None and self.recipe.layout.vertical.rotate == "none"
+
+    def _polygons(self, work: _Work) -> NDArray[np.float32]:
+        """Polygons of the label's units in the image, each clockwise from the unit's own top-left."""
+        polygons = work.composed.polygons[work.first : work.last]
+        if work.column is None:
+            return polygons
+        polygons = polygons.copy()
+        if work.ink.turned is not None:
+            turned = work.ink.turned[work.first : work.last]
+            polygons[turned] = np.roll(polygons[turned], 1, axis=1)
+        if self._stands(work):
+            polygons = np.stack((self.recipe.layout.height - polygons[..., 1], polygons[..., 0]), axis=-1)
+        return polygons
 
     def _degrade(self, works: Sequence[_Work]) -> None:
         """Each operation in turn, on all samples that get it."""
@@ -488,11 +563,11 @@ class Pipeline:
         turns: list[list[_Work]] = [[] for _ in ops]
         for work in works:
             if ops and not work.plain:
-                for k in self._degradation.chosen(self._streams.at(work.index, work.attempt, _DEGRADE)):
+                for k in self._degradation.chosen(work.rng):
                     turns[k].append(work)
-        for k, (op, turn) in enumerate(zip(ops, turns, strict=True), _OPS):
+        for op, turn in zip(ops, turns, strict=True):
             for work in turn:
-                work.image = op.apply(_three(work.image), self._streams.at(work.index, work.attempt, k))
+                work.image = op.apply(_three(work.image), work.rng)
 
     def _encode(self, work: _Work) -> None:
         output = self.recipe.output
@@ -500,17 +575,20 @@ class Pipeline:
             work.encoded = cv2.imencode(".png", work.image, _PNG)[1].tobytes()
             return
         low, high = output.quality
-        quality = low + int(self._streams.at(work.index, work.attempt, _ENCODE).random() * (high - low + 1))
-        work.encoded = cv2.imencode(".jpg", work.image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
+        work.quality = low + int(work.rng.random() * (high - low + 1))
+        work.encoded = cv2.imencode(".jpg", work.image, (cv2.IMWRITE_JPEG_QUALITY, work.quality))[1].tobytes()
 
-    def _finish(self, work: _Work) -> Sample:
+    def _label(self, work: _Work) -> tuple[list[str], str]:
+        """Units and text of what is in the frame."""
         units, text = work.drawn.units, work.drawn.text
-        first, last = work.first, work.last
-        if first or last < len(units):
-            units = units[first:last]
+        if work.first or work.last < len(units):
+            units = units[work.first : work.last]
             text = "".join(units)
+        return units, text
+
+    def _meta(self, work: _Work) -> dict[str, Any]:
         faces = work.faces
-        main = max(faces, key=lambda part: part[2] - part[1])[0]
+        main = faces[0][0] if len(faces) == 1 else max(faces, key=lambda part: part[2] - part[1])[0]
         meta: dict[str, Any] = {
             "source": self._names.get(work.drawn.source, work.drawn.source),
             "font": main.name,
@@ -521,26 +599,53 @@ class Pipeline:
             meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
         if work.plain:
             meta["plain"] = True
-        if work.planned:
-            meta["planned"] = True
-        polygons, shared = work.composed.polygons[first:last], work.ink.shared[first:last]
-        return Sample(_three(work.image), text, units, polygons, shared, meta, work.refusals, work.encoded)
+        if work.column is not None:
+            meta["vertical"] = True
+        return meta
+
+    def _sample(self, work: _Work) -> Sample:
+        units, text = self._label(work)
+        part = slice(work.first, work.last)
+        return Sample(
+            image=_three(work.image),
+            text=text,
+            units=units,
+            polygons=self._polygons(work),
+            shared=work.ink.shared[part],
+            meta=self._meta(work),
+            refusals=work.refusals,
+            encoded=work.encoded,
+        )
 
     def _count_texts(self, work: _Work) -> None:
         if self.source.refusals:
             work.refusals += [("text " + reason, "") for reason in self.source.refusals.elements()]
             self.source.refusals.clear()
 
-    def _runs(self, text: str, faces: list[tuple[Face, int, int]], spacing: float = 0.0) -> list[Run]:
+    def _runs(
+        self, text: str, faces: list[tuple[Face, int, int]], column: _Column | None, spacing: float = 0.0
+    ) -> list[Run]:
         corpus = self.recipe.corpus
         # Spaced letters do not form ligatures, as in typesetting (CSS Text 3, section 8.2).
         features = {"liga": False, "clig": False} if spacing else None
+        language, direction = corpus.language, corpus.direction
         try:
-            return shape_line(text, faces, language=corpus.language, direction=corpus.direction, features=features)
+            if column is None:
+                return shape_line(text, faces, language=language, direction=direction, features=features)
+            return shape_column(
+                *(text, faces),
+                language=language,
+                direction=direction,
+                features=features,
+                digits=column.digits,
+                stacked=column.stacked,
+            )
         except Undrawable as undrawable:
             raise Refused(_BAD_SHAPE, undrawable.characters) from None
 
-    def _beside(self, faces: list[tuple[Face, int, int]], rng: np.random.Generator) -> _Beside | None:
+    def _beside(
+        self, faces: list[tuple[Face, int, int]], column: _Column | None, rng: np.random.Generator
+    ) -> _Beside | None:
         config = self.recipe.surroundings
         sides: list[str] = []
         if config.above and rng.random() < config.above:
@@ -557,18 +662,13 @@ class Pipeline:
             text = "".join(units)
         try:
             # In the same hand, as on a page; where that lacks a glyph, there is no neighbour.
-            return _Beside(self._runs(text, [(faces[0][0], 0, len(text))]), units, sides)
+            return _Beside(self._runs(text, [(faces[0][0], 0, len(text))], column), units, sides)
         except Refused:
             return None
 
-    def _judged(self, works: Sequence[_Work]) -> list[str]:
-        """Measure the contrast of the labels' units on the decoded images.
-
-        Returns:
-            For each sample why it is refused, being below the recipe's floor, or an empty string.
-        """
-        reasons = [""] * len(works)
-        measured = [k for k, work in enumerate(works) if not self._exact(work)]
+    def _judge(self, works: Sequence[_Work]) -> None:
+        """Measure the contrast of the labels' units on the decoded images, and refuse what is below the floor."""
+        measured = [k for k, work in enumerate(works) if not (work.proven or self._exact_as_decoded(work))]
         # Of each image the letters, and of outlined ones the further coverages by which they may be recognised.
         greys: list[NDArray[np.uint8]] = []
         coverages: list[NDArray[np.uint8]] = []
@@ -582,12 +682,13 @@ class Pipeline:
                 part = part[~blank]
             shown = (composed.coverage, *composed.outlined)
             tries.append((k, len(part), len(shown)))
+            grey = cv2.rotate(work.grey, cv2.ROTATE_90_COUNTERCLOCKWISE) if self._stands(work) else work.grey
             for coverage in shown:
-                greys.append(work.grey)
+                greys.append(grey)
                 coverages.append(coverage)
                 polygons.append(part)
         if not polygons:
-            return reasons
+            return
         counts = [len(part) for part in polygons]
         widths = np.repeat([grey.shape[1] for grey in greys], counts)
         boxes = _boxes(np.concatenate(polygons), widths, greys[0].shape[0])
@@ -599,36 +700,66 @@ class Pipeline:
             found = measures[:, at : at + count]
             at += count * ways
             if not count:
-                reasons[k] = "contrast under the floor"
+                works[k].refusal = "contrast under the floor"
                 continue
             for other in range(1, ways):
                 again = measures[:, at - (ways - other) * count :][:, :count]
                 found = np.where(again[1] > found[1], again, found)
             contrast, ratio, evenness = found.min(1).tolist()
             if contrast < floor.contrast:
-                reasons[k] = "contrast under the floor"
+                works[k].refusal = "contrast under the floor"
             elif ratio < floor.ratio:
-                reasons[k] = "noise over the floor"
+                works[k].refusal = "noise over the floor"
             elif evenness < floor.evenness:
-                reasons[k] = "strokes lost"
+                works[k].refusal = "strokes lost"
             works[k].contrast = round(min(contrast, 255.0), 1)
-        return reasons
 
-    def _exact(self, work: _Work) -> bool:
-        """Whether flat ink on a flat ground is legible by what was drawn, and all noise is the encoder's."""
-        image, exact = work.image, work.composed.exact
-        if exact is None or image is not work.composed.image:
+    def _exact(self, work: _Work, error: float) -> bool:
+        """Whether flat ink on a flat ground is legible by what was drawn, as all noise is the encoder's.
+
+        Args:
+            work: the sample; its contrast is set where this is so.
+            error: by which the encoder has changed any pixel's luminance at most.
+        """
+        exact = work.composed.exact
+        if exact is None or work.image is not work.composed.image:
             return False
-        expected: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        error = cv2.norm(work.grey, expected, cv2.NORM_INF)
         # Even ink that covers a quarter of a pixel at best stands out then.
         if error > _ENCODING * abs(exact) or (abs(exact) - error) / 4 < self.recipe.legibility.contrast:
             return False
         work.contrast = round(abs(exact), 1)
         return True
 
+    def _exact_as_decoded(self, work: _Work) -> bool:
+        """The same by the error that the encoder has in fact made."""
+        image = work.image
+        if work.composed.exact is None or image is not work.composed.image:
+            return False
+        expected: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        return self._exact(work, cv2.norm(work.grey, expected, cv2.NORM_INF))
+
 
 _ENCODING = 0.25  # of the contrast, that the encoder may change any pixel by where all else is exact
+
+
+@cache
+def encoding_error(encoding: str, quality: int) -> float:
+    """By how many grey levels at most an encoder changes the luminance of a pixel.
+
+    JPEG rounds the coefficients of each block of 8 × 8 pixels to multiples of its table's entries (ITU-T T.81, A.3.4).
+    The transform being orthonormal, no pixel changes by more than the root of the sum of the squared errors. A
+    quarter is added for the rounding within the transform to each error, a grey level for that of the pixels.
+
+    Args:
+        encoding: png or jpeg.
+        quality: of JPEG, 1 to 100.
+    """
+    if encoding == "png":
+        return 0.0
+    black = np.zeros((8, 8), np.uint8)
+    file = cv2.imencode(".jpg", black, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
+    table = np.frombuffer(file, np.uint8, 64, file.index(b"\xff\xdb") + 5).astype(np.float64)
+    return float(np.sqrt((((table + 0.5) / 2) ** 2).sum()) + 1.0)
 
 
 def _boxes(polygons: NDArray[np.float32], widths: NDArray[np.intp], height: int) -> NDArray[np.intp]:

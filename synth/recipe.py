@@ -132,6 +132,21 @@ class Fonts(Section):
     variations: Annotated[int, Field(ge=0, le=32)] = Field(6, description="random cuts of each variable font")
 
 
+class Vertical(Section):
+    """Lines set from top to bottom, as UAX #50 has it; single units stay as they are."""
+
+    p: Share = Field(0.0, description="share of samples")
+    rotate: Literal["ccw", "none"] = Field(
+        "ccw",
+        description="ccw: turned 90° counter-clockwise, layout.height high; none: left as columns so many pixels wide",
+    )
+    combined: Share = Field(0.5, description="share of vertical lines with short numbers, !! and !? side by side")
+    digits: Annotated[int, Field(ge=1, le=4)] = Field(2, description="most digits set side by side")
+    stacked: Share = Field(
+        0.1, description="share with upright Latin, Greek, Cyrillic (...) letters and digits, one below the other"
+    )
+
+
 class Layout(Section):
     """How a line is set and how tightly it is cut out."""
 
@@ -151,6 +166,7 @@ class Layout(Section):
     max_ratio: Annotated[float, Field(gt=0, le=1000)] = Field(
         60.0, description="width over height beyond which images are refused"
     )
+    vertical: Vertical = Vertical()
 
 
 class Outline(Section):
@@ -348,6 +364,11 @@ class Recipe(Section):
     def degrade_ops(self) -> Degrade:
         """The `degrade` section, ready to be applied."""
         return Degrade(parse_ops(self.degrade))
+
+    def with_keys(self, section: str, **keys: Any) -> Recipe:
+        """The recipe with some keys of a section changed. Raises RecipeError for values that do not fit."""
+        values = self.model_dump()
+        return Recipe.from_values(values | {section: values[section] | keys})
 
     @classmethod
     def presets(cls) -> list[str]:

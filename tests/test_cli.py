@@ -40,6 +40,11 @@ COMMANDS = (
     ["fonts", "list"],
     ["fonts", "check"],
     ["fonts", "install"],
+    ["charset"],
+    ["charset", "build"],
+    ["charset", "diff"],
+    ["charset", "merge"],
+    ["charset", "check"],
 )
 
 

@@ -16,7 +16,7 @@ from font_maker import make_font
 from augment.errors import ScriptoriumError
 from synth import Pipeline, Recipe
 from synth.data import data_file
-from synth.pipeline import Streams
+from synth.pipeline import Streams, encoding_error
 from synth.recipe import RecipeError
 from synth.shards.record import NO_FONT, unpack_polygons
 
@@ -99,8 +99,8 @@ def test_access_by_index_and_by_iteration(corpus, dejavu):
         pipeline[-1]
 
 
-def test_a_stream_is_philox_with_the_seed_as_key_and_the_index_in_the_counter():
-    streams = Streams(9)
+@pytest.mark.parametrize("streams", [Streams(9), pickle.loads(pickle.dumps(Streams(9)))])
+def test_a_stream_is_philox_with_the_seed_as_key_and_the_index_in_the_counter(streams):
     for index, attempt in [(0, 0), (5, 2), (0, 0), (2**40, 7)]:
         bits = np.random.Philox(
             key=np.array((9, 0x53637269), np.uint64), counter=np.array((0, 0, attempt, index), np.uint64)
@@ -402,3 +402,19 @@ def test_samples_do_not_depend_on_their_company(corpus, dejavu):
     assert [together[0], together[67], together[149]] == alone
     assert together[30:60] == pipeline.block(33, 63)
     assert any(record.refusals for record in together)
+
+
+@pytest.mark.parametrize("quality", [1, 30, 75, 90, 95, 100])
+def test_no_pixel_changes_by_more_than_the_encoder_can_change_it(quality):
+    rng = np.random.default_rng(quality)
+    bound = encoding_error("jpeg", quality)
+    for image in (
+        rng.choice([0, 255], (64, 256)).astype(np.uint8),
+        rng.integers(0, 256, (64, 256), dtype=np.uint8),
+        rng.integers(0, 256, (64, 256, 3), dtype=np.uint8),
+        np.kron(rng.choice([0, 255], (16, 64)), np.ones((4, 4))).astype(np.uint8),
+    ):
+        luminance = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        encoded = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+        assert cv2.norm(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), luminance, cv2.NORM_INF) <= bound
+    assert encoding_error("png", quality) == 0

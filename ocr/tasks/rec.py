@@ -176,6 +176,7 @@ class Recognition(Task):
         check_share(found, str(folder), self.config.Global.allow_partial)
         import paddle
 
+        merged |= {name: merged[first[id(state[name])]] for name in again}
         self.model.set_state_dict({name: paddle.to_tensor(value) for name, value in merged.items()})
         return found
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import warnings
+import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
+from synth.cache import cache_dir, write_whole
 from synth.compose import Refused
-from synth.compose.colour import Colour, luminance, random_colour
+from synth.compose.colour import Colour, is_grey, luminance, random_colour
 from synth.recipe import Background
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ Image: TypeAlias = NDArray[Any]
 
 _HEIGHT, _WIDTH = 384, 1024
 _PER_KIND = 12
+_TEXTURES = 1  # raise it whenever a texture of some kind and number changes
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _MAX_PIXELS = 50_000_000
 _MIN_SIDE = 16
@@ -128,8 +133,41 @@ def _clutter(rng: np.random.Generator) -> Image:
     return np.asarray(np.clip(image * light[:, :, None], 0, 255), np.uint8)
 
 
+def _procedural(kind: str, number: int) -> Image:
+    """A texture by kind and number; drawn once for all processes, which share the file's pages in memory.
+
+    Drawing all of them takes a second. The file holds the pixels and their CRC-32; where it cannot be written or read,
+    the texture is drawn anew.
+    """
+    shape = (_HEIGHT, _WIDTH, 3) if kind == "clutter" else (_HEIGHT, _WIDTH)
+    path = cache_dir() / "textures" / _drawn_by() / f"{kind}-{number}.raw"
+    with suppress(OSError, ValueError):
+        stored = np.asarray(np.memmap(path, np.uint8, "r"))
+        if stored[-4:].tobytes() == _checksum(stored[:-4]):
+            return stored[:-4].reshape(shape)
+    rng = np.random.default_rng([*kind.encode(), number])
+    if kind == "clutter":
+        texture = _clutter(rng)
+    else:
+        texture = np.asarray(np.clip(128 + 42 * _DETAIL[kind](rng), 0, 255), np.uint8)
+    with suppress(OSError):
+        write_whole(path, texture.tobytes() + _checksum(texture))
+    return texture
+
+
+def _checksum(pixels: Image) -> bytes:
+    return zlib.crc32(pixels.data).to_bytes(4, "little")
+
+
+@cache
+def _drawn_by() -> str:
+    """A name for all that the pixels of a texture depend on beside its kind and number."""
+    parts = (str(_TEXTURES), np.__version__, cv2.__version__, platform.machine(), cv2.getCPUFeaturesLine())
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
 class Backgrounds:
-    """Surfaces of a recipe; each texture is a function of its kind and number alone and drawn when first used.
+    """Surfaces of a recipe; each texture is a function of its kind and number alone and read when first used.
 
     Of many pictures, a stretch of samples shows only a few (`turn_to`): decoding one takes as long as twenty samples.
 
@@ -219,7 +257,7 @@ class Backgrounds:
         return found
 
     def draw(self, height: int, width: int, colour: Colour, rng: np.random.Generator) -> tuple[Image | None, str]:
-        """A background of the given size and its kind; none where it is flat.
+        """A background of the given size and its kind; none where it is flat, height × width where all is grey.
 
         Args:
             height: pixels.
@@ -256,10 +294,8 @@ class Backgrounds:
         h = min(rows, max(2, int(height * zoom)))
         w = min(columns, max(2, int(width * zoom)))
         y, x = int(rng.random() * (rows - h + 1)), int(rng.random() * (columns - w + 1))
-        window = texture[y : y + h, x : x + w]
-        if rng.random() < 0.5:
-            window = window[:, ::-1]
-        return cv2.resize(window, (width, height), interpolation=cv2.INTER_LINEAR)
+        window = cv2.resize(texture[y : y + h, x : x + w], (width, height), interpolation=cv2.INTER_LINEAR)
+        return cv2.flip(window, 1) if rng.random() < 0.5 else window
 
     def _texture(self, kind: str, number: int) -> Image:
         key = (kind, number)
@@ -275,11 +311,7 @@ class Backgrounds:
             except UnusablePicture as problem:
                 raise Refused("broken background picture", f"{path}: {problem}") from None
         else:
-            rng = np.random.default_rng([*kind.encode(), number])
-            if kind == "clutter":
-                texture = _clutter(rng)
-            else:
-                texture = np.asarray(np.clip(128 + 42 * _DETAIL[kind](rng), 0, 255), np.uint8)
+            texture = _procedural(kind, number)
         self._held[key] = texture
         self._bytes += texture.nbytes
         while self._bytes > self._max and len(self._held) > 1:
@@ -288,14 +320,13 @@ class Backgrounds:
 
 
 def tinted(detail: Image, colour: Colour, strength: float) -> Image:
-    """A grey texture around 128 in a colour: height × width in, height × width × 3 out."""
-    values = _RAMP * np.float32(strength)
-    table = values + np.array(colour, np.float32)
-    np.clip(table, 0, 255, out=table)
-    return cv2.LUT(cv2.merge((detail, detail, detail)), table.astype(np.uint8))
+    """A grey texture around 128 in a colour: height × width in, height × width × 3 out, or height × width for a grey.
 
-
-_RAMP = np.arange(-128, 128, dtype=np.float32)[:, None, None]
+    Each channel is linear in `detail`, which OpenCV computes many times as fast as NumPy makes a table.
+    """
+    colours = colour[:1] if is_grey(colour) else colour
+    channels = [cv2.addWeighted(detail, strength, detail, 0.0, c - 128 * strength) for c in colours]
+    return channels[0] if len(channels) == 1 else cv2.merge(channels)
 
 
 class UnusablePicture(Exception):

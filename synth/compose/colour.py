@@ -13,6 +13,11 @@ def luminance(colour: Colour) -> float:
     return 0.114 * colour[0] + 0.587 * colour[1] + 0.299 * colour[2]
 
 
+def is_grey(colour: Colour) -> bool:
+    """Whether it is black, white or in between."""
+    return colour[0] == colour[1] == colour[2]
+
+
 def random_colour(rng: np.random.Generator, saturation: float) -> Colour:
     """A colour of full brightness range; `saturation` 0 (grey) to 1."""
     hue = rng.random() * 6

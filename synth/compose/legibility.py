@@ -130,7 +130,7 @@ def _measured(
     evenness = np.where(part_mm >= _PART * mm[:, None, None], kept, 1.0).min((1, 2))
     # A grey level of rounding noise is always there.
     rest = np.maximum(gg - signal, 0.0) + (x1 - x0) * (y1 - y0)
-    highest = cv2.reduce(coverage, 0, cv2.REDUCE_MAX)[0]
+    highest = coverage.max(0)
     peak = np.maximum.reduceat(highest, np.stack((x0, x1), 1).ravel())[::2] if len(boxes) else np.zeros(0)
     return slope * peak, np.sqrt(np.maximum(signal, 0.0) / rest), evenness
 

@@ -45,6 +45,7 @@ _JOINED = {
     "Mymr": "န္တ",
 }
 _TRIES = 8
+_FAMILIES = 256  # sets of faces kept sorted by family: each lists up to thousands of faces
 # Any face will do for these: HarfBuzz makes spaces from others, and joiners are never drawn.
 _DRAWN_WITHOUT_INK = frozenset(" \u00a0\u200c\u200d\u2009\u202f\u3000\t")
 
@@ -166,7 +167,7 @@ class FontBook:
             for number in _numbers(bits):
                 named.setdefault(self.faces[number].family, []).append(number)
             families = self._families[bits] = [named[name] for name in sorted(named)]
-            if len(self._families) > 4096:
+            if len(self._families) > _FAMILIES:
                 del self._families[next(iter(self._families))]
         family = families[int(rng.random() * len(families))]
         return self._face(family[int(rng.random() * len(family))], rng)

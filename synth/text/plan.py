@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import mmap
 import struct
 from bisect import bisect_right
@@ -59,9 +60,10 @@ NO_MATCH: Final = "never cut out whole: longer entries match first"
 _LINES: Final = 100_000  # of the corpus that are looked at for where units stand
 _LINE_START: Final = 400  # characters looked at of each
 _POSTINGS: Final = 64  # lines noted for each unit
-_SAMPLED: Final = 2000  # free texts drawn to know how long they are
-_NATURAL: Final = 0.7  # a text with this share of wanted units stays as the corpus has it
+_NATURAL: Final = 0.75  # a text with this share of wanted units stays as the corpus has it
 _SURPLUS: Final = 0.1  # share of units beyond the minimum that a text keeps
+_COMPARED: Final = 3  # texts drawn, of which one is taken
+_ROOMY: Final = 0.9  # share of places for wanted units with which the first of them will do
 _TEXTS_PER_LINE: Final = 16  # drawn about a unit from each of its lines; then it is placed elsewhere, too
 _ENOUGH: Final = 4  # places of a kind in the corpus, below which a wider kind is taken
 _TRIES: Final = 6  # for a text about one unit
@@ -74,12 +76,14 @@ _MAGIC: Final = b"scrplan1"
 Key = tuple[Any, ...]
 
 _SYLLABIC: Final = (
-    "Avagraha Bindu Brahmi_Joining_Number Cantillation_Mark Consonant Consonant_Dead Consonant_Final "
-    "Consonant_Head_Letter Consonant_Initial_Postfixed Consonant_Killer Consonant_Medial Consonant_Placeholder "
-    "Consonant_Preceding_Repha Consonant_Prefixed Consonant_Subjoined Consonant_Succeeding_Repha Consonant_With_Stacker "
-    "Gemination_Mark Invisible_Stacker Joiner Modifying_Letter Non_Joiner Nukta Number Number_Joiner Other Pure_Killer "
-    "Register_Shifter Syllable_Modifier Tone_Letter Tone_Mark Virama Visarga Vowel Vowel_Dependent Vowel_Independent"
-).split()
+    "Avagraha", "Bindu", "Brahmi_Joining_Number", "Cantillation_Mark", "Consonant", "Consonant_Dead",
+    "Consonant_Final", "Consonant_Head_Letter", "Consonant_Initial_Postfixed", "Consonant_Killer", "Consonant_Medial",
+    "Consonant_Placeholder", "Consonant_Preceding_Repha", "Consonant_Prefixed", "Consonant_Subjoined",
+    "Consonant_Succeeding_Repha", "Consonant_With_Stacker", "Gemination_Mark", "Invisible_Stacker", "Joiner",
+    "Modifying_Letter", "Non_Joiner", "Nukta", "Number", "Number_Joiner", "Other", "Pure_Killer", "Register_Shifter",
+    "Syllable_Modifier", "Tone_Letter", "Tone_Mark", "Virama", "Visarga", "Vowel", "Vowel_Dependent",
+    "Vowel_Independent",
+)  # fmt: skip
 _syllabic: Final = [regex.compile(rf"\p{{InSC={name}}}") for name in _SYLLABIC]
 _joins: Final = regex.compile(r"[\p{InSC=Virama}\p{InSC=Invisible_Stacker}\u200d]\Z")
 _OPENING: Final = frozenset("¿¡")
@@ -145,8 +149,8 @@ class Facts:
         lines: corpus lines looked at.
         texts: the plan's texts.
         natural: how many of them are as the corpus has them.
-        bound: texts that it takes at least, at the mean length of the recipe's texts.
-        length: that mean length, in units, white space aside.
+        length: mean length of the texts, in units, white space aside.
+        bound: texts of that length that it would take if no unit stood in them more often than asked.
         unreached: units that cannot be brought to the minimum.
     """
 
@@ -156,8 +160,8 @@ class Facts:
     lines: int
     texts: int
     natural: int
-    bound: int
     length: float
+    bound: int
     unreached: tuple[Unreached, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -333,6 +337,7 @@ class _Planner:
         self.ends: list[int] = []
         self.sources: list[int] = []
         self.natural = 0
+        self.inked = 0
         self.aside: list[tuple[_Deck, int]] = []
 
     # -- what the corpus has --------------------------------------------------------------------------------------
@@ -379,7 +384,7 @@ class _Planner:
         """Sort the units into decks."""
         self.decks: dict[tuple[str, Key], _Deck] = {}
         self.home: list[_Deck | None] = [None] * len(self.units)
-        for number, unit in enumerate(self.units):
+        for number in range(len(self.units)):
             if not self.lacks[number]:
                 continue
             if not self.fonts[number]:
@@ -487,6 +492,27 @@ class _Planner:
         pool = self.pools[deck.key]
         return self.about(pool.units[bisect_right(pool.sums, int(self.random() * pool.sums[-1]))])
 
+    def best(self, draw: Callable[[], _Text | None]) -> _Text | None:
+        """Of a few texts the first that has room for much that is wanted, or else the one that has most."""
+        most, found = -1.0, None
+        for _ in range(_COMPARED):
+            text = draw()
+            if text is None:
+                continue
+            inked = open_ = 0
+            for number in text.numbers:
+                unit = self.units[number]
+                if not unit.text.isspace():
+                    inked += 1
+                    open_ += bool(self.lacks[number]) or any(
+                        (deck := self.by_key.get(key)) is not None and deck.lacking for key in unit.keys
+                    )
+            if open_ > most * inked:
+                most, found = open_ / max(inked, 1), text
+            if most >= _ROOMY:
+                break
+        return found
+
     def text(self, drawn: Drawn) -> _Text:
         index = self.charset.index
         numbers = [index[unit] for unit in drawn.units]
@@ -525,11 +551,9 @@ class _Planner:
     def place(self, text: _Text, deck: _Deck, number: int, used: Counter[int], fonts: int) -> bool:
         """Put a unit into a text; whether there was a place for it."""
         unit = self.units[number]
-        if unit.group == "Nd" and (deck.way == "word" or self.random() < 0.5):
-            if self.put_word(text, deck, number, used, fonts):
-                return True
-        elif deck.way == "word":
-            return self.put_word(text, deck, number, used, fonts)
+        if deck.way == "word" or (unit.group == "Nd" and self.random() < 0.5):
+            self.put_word(text, deck, number, used, fonts)
+            return True
         if deck.way == "edge":
             return self.put_edges(text, deck, number, used, fonts)
         if deck.way == "mark":
@@ -544,8 +568,8 @@ class _Planner:
         text.put(at, at + 1, [unit], [number], text.starts[at])
         return True
 
-    def put_word(self, text: _Text, deck: _Deck, number: int, used: Counter[int], fonts: int) -> bool:
-        """A word or number of a deck's units in the place of a word."""
+    def put_word(self, text: _Text, deck: _Deck, number: int, used: Counter[int], fonts: int) -> None:
+        """A word or number of a deck's units in the place of a word; of all where there is none."""
         runs: list[tuple[int, int]] = []
         start = -1
         for at in range(len(text.numbers) + 1):
@@ -556,7 +580,7 @@ class _Planner:
                 runs.append((start, at))
                 start = -1
         if not runs:
-            return False
+            runs.append((0, len(text.numbers)))
         start, stop = runs[int(self.random() * len(runs))]
         if self.units[number].group == "Nd" and stop - start > _NUMBER:
             starts = [at for at in range(start, stop) if text.starts[at]]
@@ -569,7 +593,6 @@ class _Planner:
         at = int(self.random() * len(dealt))
         dealt[0], dealt[at] = dealt[at], dealt[0]
         text.put(start, stop, [self.units[other] for other in dealt], dealt)
-        return True
 
     def put_edges(self, text: _Text, deck: _Deck, number: int | None, used: Counter[int], fonts: int) -> bool:
         """Punctuation and symbols at edges of words, `number` among them; at most one at each edge."""
@@ -617,12 +640,15 @@ class _Planner:
         text.put(at, at, [self.units[number]], [number], begins=False)
         return True
 
-    def fill(self, text: _Text, used: Counter[int], fonts: int) -> list[tuple[int, int]]:
-        """Which units to put in the place of those that are not wanted any more, as (place, unit)."""
+    def fill(self, text: _Text, used: Counter[int], fonts: int, natural: bool) -> list[tuple[int, int]]:
+        """Which units to put in the place of those that are not wanted any more, as (place, unit).
+
+        None where a text is as the corpus has it and most of it is wanted.
+        """
         useful = self.useful(text.numbers)
         inked = sum(not unit.isspace() for unit in text.units)
         surplus = inked - sum(useful)
-        if surplus <= (1 - _NATURAL) * inked:
+        if natural and surplus <= (1 - _NATURAL) * inked:
             return []
         spare = [at for at, wanted in enumerate(useful) if not wanted and not self.units[text.numbers[at]].fixed]
         # Which of them stay is left to chance.
@@ -638,9 +664,10 @@ class _Planner:
             best: _Deck | None = None
             for key in self.units[text.numbers[at]].keys:
                 deck = self.by_key.get(key)
-                if deck is not None and deck.lacking and (apart or not key[0]):
-                    if best is None or deck.lacking * best.gain > best.lacking * deck.gain:
-                        best = deck
+                if deck is None or not deck.lacking or not (apart or not key[0]):
+                    continue
+                if best is None or deck.lacking * best.gain > best.lacking * deck.gain:
+                    best = deck
             if best is not None and (number := self.deal(best, fonts, used)) is not None:
                 changes.append((at, number))
                 surplus -= 1
@@ -666,17 +693,19 @@ class _Planner:
         natural = bool(lines) and (deck.way == "none" or self.drawn[number] < _TEXTS_PER_LINE * len(lines))
         if natural:
             self.drawn[number] += 1
-        text = self.about(number) if natural else None
+        text = self.best(lambda: self.about(number)) if natural else None
         fonts = self.font_of(number)
         used: Counter[int] = Counter()
         placed = False
         if text is None:
-            text = self.like(deck)
-            if text is None:
-                return NO_CONTEXT
+            text = self.best(lambda: self.like(deck))
             used[number] = 1
-            if not self.place(text, deck, number, used, fonts):
-                return NO_CONTEXT
+            if text is None or not self.place(text, deck, number, used, fonts):
+                if self.failures[number] < _GIVE_UP // 2 or self.units[number].group in "MZC":
+                    return NO_CONTEXT
+                # Letters, digits and symbols may stand by themselves.
+                size = self.least
+                text = _Text([self.units[number].text] * size, [number] * size, [True] * size, 0)
             placed = True
         if placed and not self.fits(text):
             return NO_MATCH
@@ -687,14 +716,13 @@ class _Planner:
             more = done.copy()
             if self.put_edges(more, deck, None, used, fonts) and self.fits(more):
                 done, changed = more, True
-        changes = self.fill(done, used, fonts)
+        changes = self.fill(done, used, fonts, not changed)
         if changes:
             full = self.changed(done, changes)
-            if full is not done:
-                if self.drawable("".join(full.units)):
-                    self.add(full, deck, natural=False)
-                    return ""
-                # One of those that were filled in may be to blame.
+            if full is not done and self.drawable("".join(full.units)):
+                self.add(full, deck, natural=False)
+                return ""
+            # Where it cannot be drawn, one of those that were filled in may be to blame.
         if not self.drawable("".join(done.units)):
             if done is text or not self.drawable("".join(text.units)):
                 return NO_SHAPE
@@ -731,6 +759,7 @@ class _Planner:
         self.natural += natural
         gain = 0
         for number in text.numbers:
+            self.inked += not self.units[number].text.isspace()
             if self.lacks[number]:
                 self.lacks[number] -= 1
                 home = self.home[number]
@@ -746,10 +775,6 @@ class _Planner:
         """The plan's file."""
         self.scan()
         self.written = 0
-        lengths = [
-            sum(not unit.isspace() for unit in self.source.draw(self.rng, files_only=True).units)
-            for _ in range(_SAMPLED)
-        ]
         self.deal_out()
         wanted = sum(unit.text != " " for unit in self.units)
         with tqdm(total=sum(self.lacks), desc="planning", unit="unit", unit_scale=True, disable=None, delay=2) as bar:
@@ -775,7 +800,7 @@ class _Planner:
                 f"{self.charset.source}: no unit can be planned for ({reason}, to begin with); take a dictionary, a "
                 "corpus and fonts that go together"
             )
-        mean = sum(lengths) / len(lengths)
+        mean = self.inked / len(self.ends)
         reached = wanted - len(self.unreached)
         facts = Facts(
             minimum=self.minimum,
@@ -784,8 +809,8 @@ class _Planner:
             lines=self.looked,
             texts=len(self.ends),
             natural=self.natural,
-            bound=-int(-reached * self.minimum // mean),
             length=round(mean, 2),
+            bound=math.ceil(reached * self.minimum / mean),
             unreached=tuple(
                 Unreached(self.charset.units[number], reason) for number, reason in sorted(self.unreached.items())
             ),
