@@ -127,17 +127,19 @@ def generate(
 
     from synth.engine import generate as run
     from synth.pipeline import Pipeline, located
-    from synth.report.summary import closing
+    from synth.report.summary import closing, planned
 
     # Images are small: threads inside OpenCV would only get in each other's way.
     cv2.setNumThreads(1)
     if min_per_unit is not None:
         override = (*override, f"corpus.min_per_unit={min_per_unit}")
     recipe = located(_load(override=override, **recipe_options))
+    if recipe.corpus.min_per_unit and count is not None:
+        recipe = recipe.with_keys("corpus", plan_span=max(count, 0))
     pipeline = Pipeline(recipe)
     if pipeline.plan is not None:
-        click.echo(pipeline.plan.text())
-        count = max(count or 0, len(pipeline.plan))
+        count = max(count or recipe.corpus.plan_span, len(pipeline.plan))
+        click.echo(planned(pipeline.plan, count), nl=False)
     count = 10_000 if count is None else count
     wanted = workers or _cores()
     # A worker takes longer to start than a few hundred images take to make.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 import synth
 from augment.errors import ScriptoriumError
+from synth.cache import cache_dir
 from synth.compose import Refused
 from synth.compose.background import Backgrounds
 from synth.compose.composer import KEPT_INK, Composed, Composer, Draft, Neighbours
@@ -33,7 +35,8 @@ from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
-from synth.text.plan import CoveragePlan, plan_coverage
+from synth.text.plan import VERSION as plan_version
+from synth.text.plan import Plan, write_plan
 from synth.text.source import Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
@@ -42,7 +45,7 @@ _UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
-_FACES_TRIED = 3
+_FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
 _CUT_OFF = "planned text cut off"
 _UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
@@ -188,11 +191,11 @@ class Pipeline:
         return book
 
     @cached_property
-    def plan(self) -> CoveragePlan | None:
-        """The texts of the first samples, where `corpus.min_per_unit` asks for a plan.
+    def plan(self) -> Plan | None:
+        """The plan, where `corpus.min_per_unit` asks for one: found in the cache, or made now and kept there.
 
         Raises:
-            ScriptoriumError: there is no dictionary or no corpus to plan with, or nothing can be covered.
+            ScriptoriumError: there is no dictionary or no corpus to plan with; see also `synth.text.plan.write_plan`.
         """
         config = self.recipe.corpus
         if not config.min_per_unit:
@@ -200,31 +203,48 @@ class Pipeline:
         if self.charset is None or not config.files:
             lacking = "a dictionary (--charset FILE)" if self.charset is None else "a corpus (--corpus FILE)"
             raise ScriptoriumError(f"corpus.min_per_unit: a plan needs {lacking}")
-        faces = sorted(f"{face.digest} {face.number}" for face in self.book.faces)
-        inputs = {"faces": faces, "fallback": self.recipe.fonts.fallback}
-        return plan_coverage(config, self.charset, self.source.files, self._drawable, self.recipe.seed, inputs)
+        digests = self.source.digests()
+        # What it follows from: neither the look of the images nor their number.
+        basis = {
+            "version": plan_version,
+            "corpus": config.model_dump(mode="json", exclude={"files", "charset", "plan_span"}),
+            "files": [[digests[str(file.path)], file.weight, file.piece] for file in config.files],
+            "units": self.charset.units,
+            "fonts": [[face.digest, face.number] for face in self.book.faces],
+            "fallback": [self.recipe.fonts.fallback, self.recipe.fonts.variations],
+            "seed": self.recipe.seed,
+            "libraries": _libraries(),
+        }
+        path = cache_dir() / "plans" / (hashlib.sha256(_compact(basis).encode()).hexdigest()[:32] + ".plan")
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return Plan(path)
+        rng = np.random.default_rng([self.recipe.seed, config.min_per_unit])
 
-    def _drawable(self, text: str) -> bool:
-        """Whether one of a few faces draws a text."""
-        rng = np.random.default_rng(0)
-        for _ in range(_FACES_TRIED):
-            try:
-                runs = self._runs(text, self.book.choose(text, rng), None)
-            except Uncovered:
-                return False
-            except Refused:
-                continue
-            return bool(runs)
-        return False
+        def drawable(text: str) -> bool:
+            for _ in range(_FACES_TRIED):
+                try:
+                    self._runs(text, self.book.choose(text, rng), None)
+                except Uncovered:
+                    return False
+                except Refused:
+                    continue
+                return True
+            return False
+
+        return write_plan(
+            path, self.source, self.charset, config.min_per_unit, self.recipe.seed, self.book.covering, drawable
+        )
 
     def _planned(self, index: int) -> Drawn | None:
         """The text that the plan has for a sample."""
-        plan = self.plan
-        if plan is None or index >= len(plan):
+        if self.plan is None:
             return None
-        text, source = plan[index]
+        number = self.plan.place(index, self.recipe.corpus.plan_span)
+        if number is None:
+            return None
         assert self.charset is not None
-        return Drawn(text, self.charset.split(text), source)
+        text, file = self.plan.text(number)
+        return Drawn(text, self.charset.split(text), self.source.names[file])
 
     @property
     def rejected_fonts(self) -> list[tuple[Path, str]]:
@@ -349,8 +369,6 @@ class Pipeline:
 
     def inputs(self) -> dict[str, Any]:
         """What bit identity rests on: digests of corpora, charset, fonts and backgrounds, and library versions."""
-        import hashlib
-
         charset = self.recipe.corpus.charset
         corpora, pictures = self.source.digests(), self._backgrounds.digests()
         return {
@@ -358,17 +376,17 @@ class Pipeline:
             "charset": hashlib.sha256(charset.read_bytes()).hexdigest() if charset else None,
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
             "backgrounds": [_named(path, pictures) for path in self._backgrounds.pictures],
-            "libraries": {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES},
+            "libraries": _libraries(),
         }
 
     def head(self) -> dict[str, Any]:
-        """What a manifest says of the origin of its data: recipe and `inputs()`.
+        """What a manifest says of the origin of its data: recipe, `inputs()`, and what the plan is, if there is one.
 
         Of paths only the last part is kept, so that it does not matter where files lie or how a path was spelt; which
         files they were, the digests say.
         """
         recipe = _with_paths(self.recipe.model_dump(), lambda path: _absolute(path).name)
-        plan = {} if self.plan is None else {"plan": self.plan.facts()}
+        plan = {} if self.plan is None else {"plan": self.plan.facts.to_json()}
         return {"recipe": recipe, "inputs": self.inputs(), **plan}
 
     # -- the stages ---------------------------------------------------------------------------------------------
@@ -824,6 +842,10 @@ def _absolute(path: Path) -> Path:
 
 def _named(path: Path, digests: dict[str, str]) -> dict[str, str]:
     return {"name": path.name, "sha256": digests[str(path)]}
+
+
+def _libraries() -> dict[str, str | None]:
+    return {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES}
 
 
 def _version(name: str) -> str | None:

@@ -105,13 +105,16 @@ class Corpus(Section):
     balance: Literal["none", "sqrt", "uniform"] = Field(
         "none", description="how strongly rare characters are favoured: none, sqrt or uniform"
     )
-    min_per_unit: Annotated[int, Field(ge=0, le=100_000)] = Field(
-        0, description="plan the first samples so that each unit of the charset comes so often in labels; 0: no plan"
-    )
     unit: Literal["codepoint", "grapheme", "akshara"] = Field(
         "grapheme", description="what labels are cut into without a charset: codepoint, grapheme or akshara"
     )
     charset: Named | None = Field(None, description="dictionary, one unit per line; texts with others are dropped")
+    min_per_unit: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        0, description="texts are planned so that each unit of the charset is written so often; 0: no plan"
+    )
+    plan_span: Annotated[int, Field(ge=0, le=10**12)] = Field(
+        0, description="samples among which the planned ones are spread; 0: as many as the plan has"
+    )
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
         None, description="BCP 47 language for shaping, such as sr or ur"
     )
@@ -361,6 +364,11 @@ class Recipe(Section):
     def degrade_ops(self) -> Degrade:
         """The `degrade` section, ready to be applied."""
         return Degrade(parse_ops(self.degrade))
+
+    def with_keys(self, section: str, **keys: Any) -> Recipe:
+        """The recipe with some keys of a section changed. Raises RecipeError for values that do not fit."""
+        values = self.model_dump()
+        return Recipe.from_values(values | {section: values[section] | keys})
 
     @classmethod
     def presets(cls) -> list[str]:

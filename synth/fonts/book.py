@@ -111,6 +111,14 @@ class FontBook:
             self._able[character] = bits
         return bits
 
+    def covering(self, text: str) -> int:
+        """The faces that draw all characters of a text rightly, as bits in the order of `faces`."""
+        bits = self._all
+        for character in text:
+            if character not in _DRAWN_WITHOUT_INK:
+                bits &= self.able(character)
+        return bits
+
     def _shapes(self, number: int, script: str) -> bool:
         """Whether a face that has a script's tag also does what all proper fonts of the script do."""
         proper = self._proper.get((number, script))
