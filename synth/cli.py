@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from synth.cli_corpus import corpus
 from synth.terminal import Commands, Several
 
 if TYPE_CHECKING:
@@ -318,6 +319,9 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
     from synth.fonts.install import install
 
     click.echo(install(scripts, output, log=lambda line: click.echo(line, err=True)).text(), nl=False)
+
+
+main.add_command(corpus)
 
 
 def _cores() -> int:

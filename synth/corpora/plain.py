@@ -158,9 +158,7 @@ def from_text(
         for file in files:
             for line in read_lines(file, encoding, progress=True):
                 lines += 1
-                line = unmarked(line)
-                # Whitespace first: a sentence may end at a wide space.
-                for text in sentences(line) if split == "sentence" else [line]:
+                for text in _texts(unmarked(line), split):
                     mended = mend(text)
                     if not mended:
                         continue
@@ -180,6 +178,12 @@ def from_text(
     if again:
         dropped[REPEATED] += again
     return Cleaned(output, lines, kept, dropped, code)
+
+
+def _texts(line: str, split: Split) -> Iterator[str]:
+    # What ends lines for Unicode but not for files (CR alone, LINE SEPARATOR, ...) ends texts; so do tabs.
+    for part in line.replace("\t", "\n").splitlines():
+        yield from sentences(part) if split == "sentence" else [part]
 
 
 def write(texts: Iterable[str], output: Path, dropped: Drops) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 import unicodedata2
@@ -113,12 +114,19 @@ class Weigher(dict[str, int]):
 
 
 def count_scripts(characters: Counter[str]) -> Counter[str]:
-    """Letters and marks by script; one that several scripts use counts for each."""
+    """Letters and marks by script; those that several scripts share do not count."""
     counts: Counter[str] = Counter()
     for character, count in characters.items():
-        for script in scripts_of(character):
+        if script := own_script(character):
             counts[script] += count
     return counts
+
+
+@cache
+def own_script(character: str) -> str:
+    """The script of a letter or mark that belongs to one; "" for all else."""
+    script = str(ucd.script(character))
+    return script if unicodedata2.category(character)[0] in "LM" and script not in _COMMON else ""
 
 
 def main_script(characters: Counter[str]) -> str | None:
@@ -132,11 +140,7 @@ def main_script(characters: Counter[str]) -> str | None:
     first = max(counts.values())
     script = min(code for code, count in counts.items() if count == first)
     if script == "Hani":
-        letters = sum(count for character, count in characters.items() if scripts_of(character))
-        kana, hangul = (
-            sum(count for character, count in characters.items() if scripts_of(character) & part)
-            for part in (members("Hrkt"), members("Jamo"))
-        )
-        if max(kana, hangul) * 100 >= letters:
+        kana, hangul = counts["Hira"] + counts["Kana"], counts["Hang"]
+        if max(kana, hangul) * 100 >= counts.total():
             return "Jpan" if kana >= hangul else "Kore"
     return COMPLETE.get(script, script)

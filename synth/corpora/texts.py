@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -58,6 +59,11 @@ def mend(text: str) -> str:
     return _spaces.sub(" ", clean(text)).strip()
 
 
+def has_lone_mark(text: str) -> bool:
+    """Whether a mark or joiner stands where there is nothing for it to stand on."""
+    return not text.isascii() and _lone.search(text) is not None
+
+
 def fault(text: str) -> str | None:
     """Why a mended text cannot be drawn as it stands: a reason, or None."""
     if text.isascii() and text.isprintable():
@@ -101,7 +107,7 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
 def read_lines(path: Path, encoding: str = "utf-8", progress: bool = False) -> Iterator[str]:
     """The lines of a text file without their ends; bytes that are no text become U+FFFD.
 
-    Lines end at LF, CR, CR LF, and what Unicode has for line ends. Those beyond `MAX_LINE` characters are cut.
+    Lines end at LF or CR LF; those beyond `MAX_LINE` characters are cut.
 
     Raises:
         ScriptoriumError: the file cannot be read, is binary, or plainly in another encoding.
@@ -128,20 +134,16 @@ def read_lines(path: Path, encoding: str = "utf-8", progress: bool = False) -> I
         rest = ""
         while chunk:
             bar.update(len(chunk))
-            text = rest + decoder.decode(chunk)
-            rest = ""
-            lines = text.splitlines(keepends=True)
-            # The last one may go on, and a CR may have its LF in the next chunk.
-            if lines and (not lines[-1].endswith("\n")):
-                rest = lines.pop()
+            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
             for line in lines:
-                yield from _parts(line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"))
+                yield from _parts(line.removesuffix("\r"))
             if len(rest) > MAX_LINE:
                 *parts, rest = _parts(rest)
                 yield from parts
             chunk = file.read(_CHUNK)
-        for line in (rest + decoder.decode(b"", True)).splitlines():
-            yield from _parts(line)
+        rest += decoder.decode(b"", True)
+        if rest:
+            yield from _parts(rest.removesuffix("\r"))
 
 
 def _parts(line: str) -> Iterator[str]:
@@ -208,8 +210,12 @@ def write_distinct(texts: Iterable[str], target: Path, repeats: bool = False) ->
         if again:
             final = folder / "final"
             with draft.open("rb") as lines, final.open("wb") as out:
-                for number, line in enumerate(tqdm(lines, total=count, desc="writing", disable=None, delay=2)):
-                    if not repeated[number]:
+                blocks = (repeated[start : start + _HASHES].tolist() for start in range(0, count, _HASHES))
+                known = chain.from_iterable(blocks)
+                for line, was in zip(
+                    tqdm(lines, total=count, desc="writing", disable=None, delay=2), known, strict=True
+                ):
+                    if not was:
                         out.write(line)
             draft = final
         # As a new file of the user would be.
