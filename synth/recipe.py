@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from augment.pixel import Degrade, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
 from synth.data import data_file
@@ -80,6 +80,41 @@ class TemplatePattern(Section):
     weight: Weight = 1.0
 
 
+def _expanded(templates: Any) -> Any:
+    """Patterns, with those of a file in the place of its name."""
+    if isinstance(templates, str):
+        templates = (templates,)
+    if not isinstance(templates, list | tuple):
+        return templates
+    return [pattern for item in templates for pattern in (_read_templates(item) if isinstance(item, str) else (item,))]
+
+
+def _read_templates(source: str) -> list[Any]:
+    path = Path(source)
+    if path.suffix not in (".yml", ".yaml"):
+        shipped = data_file("corpora/templates")
+        path = shipped / f"{source}.yml"
+        if not path.is_file():
+            names = sorted(file.stem for file in shipped.glob("*.yml"))
+            raise ValueError(f"templates {source!r} are unknown{nearest(source, names)}; a file's name ends in .yml")
+    try:
+        patterns = parse_yaml(path.read_text(encoding="utf-8-sig"), str(path))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 at byte offset {error.start}; save it as UTF-8") from None
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(patterns, list):
+        raise ValueError(f"{path}: a file of templates is a list of patterns, such as - {{pattern: '\\d{{4}}'}}")
+    try:
+        for pattern in patterns:
+            TemplatePattern.model_validate(pattern)
+    except ValidationError as error:
+        raise ValueError(explain(error, str(path), TemplatePattern)) from None
+    return patterns
+
+
 class Case(Section):
     """Weights of the case variants; scripts without case are left as they are."""
 
@@ -99,7 +134,9 @@ class Corpus(Section):
     join: Share = Field(0.0, description="share of pieces joined to a second one without a space")
     cut: Share = Field(0.0, description="share of pieces cut to a random part of themselves")
     case: Case = Case()
-    templates: tuple[TemplatePattern, ...] = Field((), description="patterns for numbers, dates, prices, codes")
+    templates: Annotated[tuple[TemplatePattern, ...], BeforeValidator(_expanded)] = Field(
+        (), description="patterns for numbers, dates, prices, codes; or plates, meters, codes, forms, or a file of them"
+    )
     template_share: Share = Field(0.0, description="share of samples drawn from the templates")
     digits: str = Field("0123456789", description="what \\d means in templates, ten characters")
     balance: Literal["none", "sqrt", "uniform"] = Field(
