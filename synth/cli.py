@@ -267,17 +267,21 @@ def recipe() -> None:
 
 @recipe.command("list")
 def recipe_list() -> None:
-    """Name the presets."""
+    """Name the recipes that come with the package: looks, and scripts with a small corpus and a look each."""
     from synth.recipe import Recipe
 
+    click.echo("looks")
     for name in Recipe.presets():
-        click.echo(name)
+        click.echo(f"  {name}")
+    click.echo("scripts (with a small corpus; another look: -o base=scene)")
+    for name in Recipe.scripts():
+        click.echo(f"  {name}")
 
 
 @recipe.command("show")
 @click.argument("name")
 def recipe_show(name: str) -> None:
-    """Print a recipe in full, with comments; a good start for one of your own."""
+    """Print a recipe in full, its base included, with comments; a good start for one of your own."""
     from synth.recipe import Recipe
 
     click.echo(Recipe.load(name).to_yaml(), nl=False)

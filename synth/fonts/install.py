@@ -48,6 +48,7 @@ class Script:
     aliases: tuple[str, ...]
     sample: str
     subsets: tuple[str, ...]
+    elsewhere: str
     families: tuple[Family, ...]
 
 
@@ -116,6 +117,7 @@ def catalog() -> dict[str, Script]:
             tuple(entry["aliases"]),
             entry["sample"],
             tuple(entry["subsets"]),
+            entry["elsewhere"],
             tuple(Family(**family) for family in entry["families"]),
         )
         for code, entry in entries.items()
