@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from synth.cli_script import fonts_audit, script
 from synth.terminal import Commands, Several
 
 if TYPE_CHECKING:
@@ -322,6 +323,10 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
     from synth.fonts.install import install
 
     click.echo(install(scripts, output, log=lambda line: click.echo(line, err=True)).text(), nl=False)
+
+
+fonts.add_command(fonts_audit)
+main.add_command(script)
 
 
 def _cores() -> int:

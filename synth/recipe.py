@@ -351,7 +351,7 @@ class Recipe(Section):
 
     @classmethod
     def scripts(cls) -> list[str]:
-        """Names of the recipes for scripts that come with the package, each with a small corpus and a look to begin with."""
+        """Names of the recipes for scripts that come with the package, each with a small corpus."""
         return sorted(path.stem for path in data_file("configs/recipes/scripts").glob("*.yml"))
 
     @classmethod
@@ -434,7 +434,7 @@ def _base_apart(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _resolved(source: str | Path, base: str | None = None) -> tuple[str, dict[str, Any]]:
-    """What error messages call a recipe, and its values on top of those of its base; `base` exchanges the file's own."""
+    """What messages call a recipe, and its values on top of those of its base; `base` exchanges the file's own."""
     where, values, path = _read(source)
     if base is not None:
         values["base"] = base

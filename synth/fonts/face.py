@@ -91,6 +91,10 @@ class Face:
         array = raw.reshape(rows, pitch)[:, :width]
         return array, contents.bitmap_left, -contents.bitmap_top
 
+    def table(self, tag: str) -> bytes:
+        """A table of the font file, such as `OS/2`; empty where there is none."""
+        return self._hb_face.reference_table(tag).data or b""
+
     @cached_property
     def carets(self) -> dict[int, list[float]]:
         """Caret positions of ligature glyphs from GDEF, in font units from the glyph's origin, left to right."""
