@@ -1,10 +1,11 @@
-"""What is known of a script or language, from Unicode's data, CLDR and gflanguages, and what to run to get a data set."""
+"""What is known of a script or language, from Unicode, CLDR and gflanguages, and what to run to get a data set."""
 
 from __future__ import annotations
 
 import difflib
 import re
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ _ONLY_VERTICAL: Final = frozenset({"Mong", "Phag"})
 # Line_Break classes of letters between which a line may end without a space (UAX #14): complex context, ideographs,
 # small kana, and the aksharas of scripts without word spaces.
 _UNSPACED: Final = regex.compile(r"[\p{lb=SA}\p{lb=ID}\p{lb=CJ}\p{lb=AK}\p{lb=AS}\p{lb=AP}]")
+_WIDE: Final = regex.compile(r"[\p{ea=W}\p{ea=F}]")
+_JOINED: Final = regex.compile(r"\p{jt=D}")
 _IGNORED: Final = regex.compile(r"\p{DI}+")
 _LETTERS_PER_SPACE: Final = 14  # beyond this, spaces divide sentences: Tibetan has 30, Finnish 8, Malayalam 6
 _MARKED: Final = 0.05
@@ -141,6 +144,8 @@ def describe(name: str) -> Description:
         ScriptoriumError: there is no such script or language; names the nearest.
     """
     languages = _languages()
+    if not _plain(name):
+        raise ScriptoriumError("no script or language is named; give a locale such as kn or mn_Mong, or a name")
     if language := _by_locale(name) or _by_language_name(name):
         found = languages[language]
         return _of_language(found)
@@ -233,22 +238,27 @@ def _by_locale(name: str) -> str | None:
 
 
 def _by_language_name(name: str) -> str | None:
-    plain = _plain(name)
-    found = [
-        (value.population, key)
-        for key, value in _languages().items()
-        if plain in (_plain(value.name), _plain(value.preferred_name), _plain(value.autonym), _plain(key))
-    ]
     # A name of a script goes before one of a language, unless the script is named after the language.
     code = _script_code(name)
+    found = _language_names().get(_plain(name), ())
     if code:
-        found = [(population, key) for population, key in found if _languages()[key].script == code]
-    if not found:
-        bare = [
-            (value.population, key) for key, value in _languages().items() if plain == _plain(value.name.split(" (")[0])
-        ]
-        found = [] if code else bare
-    return max(found)[1] if found else None
+        found = tuple(key for key in found if _ALIASES.get(code, code) == _ALIASES.get(_script(key), _script(key)))
+    return max(found, key=lambda key: _languages()[key].population, default=None)
+
+
+def _script(key: str) -> str:
+    return str(_languages()[key].script)
+
+
+@cache
+def _language_names() -> dict[str, tuple[str, ...]]:
+    """gflanguages' keys by all names of a language, plain; a name without what stands in brackets serves, too."""
+    names: dict[str, tuple[str, ...]] = {}
+    for key, value in _languages().items():
+        known = (value.name, value.preferred_name, value.autonym, key, value.name.split(" (")[0])
+        for name in {_plain(name) for name in known if name}:
+            names[name] = (*names.get(name, ()), key)
+    return names
 
 
 @cache
@@ -270,11 +280,19 @@ def _script_names() -> dict[str, str]:
     return {name: code for name, code in names.items() if code not in _NEUTRAL}
 
 
+@cache
+def _plain_script_names() -> dict[str, str]:
+    plain: dict[str, str] = {}
+    for name, code in _script_names().items():
+        plain.setdefault(_plain(name), code)
+    return plain
+
+
 def _script_code(name: str) -> str | None:
-    plain = _plain(name)
-    return next((code for word, code in _script_names().items() if _plain(word) == plain), None)
+    return _plain_script_names().get(_plain(name))
 
 
+@cache
 def _name_of(code: str) -> str:
     return next((word for word, known in _script_names().items() if known == code and word != code), code)
 
@@ -336,32 +354,29 @@ def _lines(text: str) -> list[str]:
 @cache
 def _assigned(script: str) -> str:
     """All characters of a Unicode script, in code point order."""
-    found = ""
-    starts, values = ucd.Scripts.RANGES, ucd.Scripts.VALUES
-    for number, (start, value) in enumerate(zip(starts, values, strict=True)):
-        if value == script:
-            stop = starts[number + 1] if number + 1 < len(starts) else 0x110000
-            found += "".join(map(chr, range(start, stop)))
-    return found
+    ends = [*ucd.Scripts.RANGES[1:], sys.maxunicode + 1]
+    ranges = zip(ucd.Scripts.RANGES, ends, ucd.Scripts.VALUES, strict=True)
+    return "".join(chr(point) for start, end, value in ranges if value == script for point in range(start, end))
 
 
 def _described(
     title: str, code: str, language: str | None, characters: Iterable[str], sample: Sequence[str]
 ) -> Description:
     unicode = _ALIASES.get(code, code)
-    units = list(dict.fromkeys(unit for unit in characters if not unit.isspace()))
-    letters = [
-        unit for line in (*sample, "".join(units)) for unit in split_units(line, "grapheme") if unit[0].isalpha()
-    ]
+    units = list(dict.fromkeys(unit for unit in characters if not unit.isspace() and not _IGNORED.fullmatch(unit)))
+    text = [unit for line in sample for unit in split_units(line, "grapheme") if unit[0].isalpha()]
+    letters = [*text, *(unit for unit in units if unit[0].isalpha())]
     scripts = Counter(script_of(unit[0]) for unit in letters)
     named = [name for name, _ in scripts.most_common() if name not in _NEUTRAL]
     if unicode in named:
         named.insert(0, named.pop(named.index(unicode)))
     own = [unit for unit in letters if script_of(unit[0]) in named[:3]] or list(_assigned(unicode))
-    marks = sum(len(unit) > 1 for unit in own) / len(own) if sample else float(bool(needed_tags(unicode)))
+    written = text or own
+    marks = sum(any(unicodedata2.category(c)[0] == "M" for c in unit) for unit in written) / len(written)
+    if not text:
+        marks = max(marks, float(bool(needed_tags(unicode))))
     rtl = sum(bidi_class(unit[0]) in ("R", "AL") for unit in own) * 2 > len(own)
-    wide = sum(bool(regex.match(r"[\p{ea=W}\p{ea=F}]", unit)) for unit in own) * 2 > len(own)
-    every = _assigned(unicode)
+    wide = sum(bool(_WIDE.match(unit)) for unit in own) * 2 > len(own)
     return Description(
         title=title,
         script=code,
@@ -370,7 +385,7 @@ def _described(
         characters=tuple(units),
         sample=tuple(sample),
         direction="rtl" if rtl else "ltr",
-        joining=any(regex.match(r"\p{jt=D}", unit) for unit in own),
+        joining=any(map(_JOINED.match, own)),
         tags=tuple(sorted(needed_tags(unicode))) if unicode in SHAPED else (),
         marks=marks,
         vertical="only" if unicode in _ONLY_VERTICAL else "also" if wide else "no",
@@ -378,18 +393,28 @@ def _described(
         numbering=_numbering(language),
         cased={"Lu", "Ll"} <= {unicodedata2.category(unit[0]) for unit in own},
         spaced=_spaced(own, sample),
-        rewritten=tuple(c for c in every if unicodedata2.normalize("NFC", c) != c),
+        rewritten=_rewritten(unicode),
         private=(),
         unit="grapheme" if marks > _MARKED else "codepoint",
     )
 
 
+@cache
+def _rewritten(script: str) -> tuple[str, ...]:
+    return tuple(c for c in _assigned(script) if unicodedata2.normalize("NFC", c) != c)
+
+
 def _spaced(letters: Sequence[str], sample: Sequence[str]) -> bool:
     if sum(bool(_UNSPACED.match(letter)) for letter in letters) * 2 > len(letters):
         return False
-    spaces = sum(line.count(" ") + 1 for line in sample)
+    # By their names: Tibetan has a mark between syllables, Ethiopic one between words beside the space.
+    names = {c: unicodedata2.name(c, "") for line in sample for c in line if unicodedata2.category(c)[0] == "P"}
+    if any("INTERSYLLABIC" in name for name in names.values()):
+        return False
+    dividers = {" "} | {c for c, name in names.items() if re.search("WORDSPACE|WORD (SEPARATOR|DIVIDER)", name)}
+    words = sum(sum(c in dividers for c in line) + 1 for line in sample)
     inked = sum(unit[0].isalpha() for line in sample for unit in split_units(line, "grapheme"))
-    return not sample or inked / spaces <= _LETTERS_PER_SPACE
+    return not sample or inked / words <= _LETTERS_PER_SPACE
 
 
 def _digits(script: str, units: Sequence[str]) -> str:
@@ -451,7 +476,8 @@ def _facts(d: Description) -> list[str]:
     else:
         needs = "marks are placed by the font or by HarfBuzz" if d.marks > _MARKED else "none needed"
     lines.append(row("shaping", needs + ("; letters join their neighbours" if d.joining else "")))
-    digits = f"{d.digits} ({_name_of(script_of(d.digits[1])) if script_of(d.digits[1]) not in _NEUTRAL else 'own'})"
+    kind = script_of(d.digits[-1:] or "0")
+    digits = f"{d.digits} ({_name_of(kind)})" if kind not in _NEUTRAL else d.digits
     numbering = f"; CLDR's default: {d.numbering}" if d.numbering else ""
     lines.append(row("digits", (digits if d.digits else "none of its own: 0123456789") + numbering))
     if d.cased:
