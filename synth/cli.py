@@ -12,6 +12,7 @@ import click
 
 from synth.cli_charset import charset
 from synth.cli_corpus import corpus
+from synth.cli_script import fonts_audit, script
 from synth.terminal import Commands, Several
 
 if TYPE_CHECKING:
@@ -290,17 +291,21 @@ def recipe() -> None:
 
 @recipe.command("list")
 def recipe_list() -> None:
-    """Name the presets."""
+    """Name the recipes that come with the package: looks, and scripts with a small corpus and a look each."""
     from synth.recipe import Recipe
 
+    click.echo("looks")
     for name in Recipe.presets():
-        click.echo(name)
+        click.echo(f"  {name}")
+    click.echo("scripts (with a small corpus; another look: -o base=scene)")
+    for name in Recipe.scripts():
+        click.echo(f"  {name}")
 
 
 @recipe.command("show")
 @click.argument("name")
 def recipe_show(name: str) -> None:
-    """Print a recipe in full, with comments; a good start for one of your own."""
+    """Print a recipe in full, its base included, with comments; a good start for one of your own."""
     from synth.recipe import Recipe
 
     click.echo(Recipe.load(name).to_yaml(), nl=False)
@@ -345,6 +350,8 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
 
 main.add_command(charset)
 main.add_command(corpus)
+fonts.add_command(fonts_audit)
+main.add_command(script)
 
 
 def _cores() -> int:

@@ -27,10 +27,11 @@ from synth.compose.composer import KEPT_INK, Composed, Composer, Draft, Neighbou
 from synth.compose.legibility import unit_contrasts
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
-from synth.fonts.index import FontIndex, scan
-from synth.recipe import Recipe
+from synth.fonts.index import FaceInfo, FontIndex, scan
+from synth.fonts.install import catalog
+from synth.recipe import Fonts, Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
-from synth.render.shape import Run, Undrawable, shape_line
+from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_FONT, Record, pack_polygons
@@ -172,8 +173,7 @@ class Pipeline:
         Raises:
             ScriptoriumError: there are none, or they draw none of 2,000 texts of the corpus files.
         """
-        excluded = set(self.recipe.fonts.exclude)
-        book = FontBook([face for face in self._index.faces if face.family not in excluded], self.recipe.fonts)
+        book = FontBook(_wanted(self._index.faces, self.recipe.fonts), self.recipe.fonts)
         lacking: Counter[str] = Counter()
         rng = np.random.default_rng(0)
 
@@ -806,14 +806,29 @@ def _kept(inside: NDArray[np.float64] | None, units: list[str]) -> tuple[int, in
     return first, last
 
 
+def _wanted(faces: Sequence[FaceInfo], fonts: Fonts) -> list[FaceInfo]:
+    """The faces of the families that a recipe wants. Raises ScriptoriumError where it names some and none is there."""
+    named, excluded = set(fonts.families), set(fonts.exclude)
+    wanted = [face for face in faces if face.family not in excluded and (not named or face.family in named)]
+    if named and not wanted:
+        raise ScriptoriumError(
+            f"fonts.families: none of {', '.join(fonts.families)} is among the fonts found; "
+            "run `synth fonts install SCRIPT`, or let all fonts be used: -o fonts.families=[]"
+        )
+    return wanted
+
+
 def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
     """What to tell when the corpus holds nothing that the fonts draw; the characters most often met are named."""
     names = " ".join(
         f"{c} U+{ord(c):04X}" for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20]
     )
+    scripts = Counter(script_of(c) for c in lacking)
+    entries = {script_of(entry.sample[0]): entry for entry in reversed(catalog().values())}
+    script = next((entries[code].code for code, _ in scripts.most_common() if code in entries), "SCRIPT")
     return ScriptoriumError(
         f"no text of the corpus can be drawn: no font has {names}{' …' if len(lacking) > 20 else ''}; "
-        "give --fonts DIR or run `synth fonts install SCRIPT`"
+        f"give --fonts DIR or run `synth fonts install {script}`"
     )
 
 

@@ -164,6 +164,7 @@ class Fonts(Section):
     """Which fonts draw the texts."""
 
     paths: tuple[Named, ...] = Field((), description="fonts and folders of fonts; none: all that the machine has")
+    families: tuple[str, ...] = Field((), description="families to use, by name, as far as they are there; none: all")
     exclude: tuple[str, ...] = Field((), description="families left out, by name")
     fallback: bool = Field(True, description="let a second face draw what the first lacks")
     variations: Annotated[int, Field(ge=0, le=32)] = Field(6, description="random cuts of each variable font")
@@ -409,8 +410,13 @@ class Recipe(Section):
 
     @classmethod
     def presets(cls) -> list[str]:
-        """Names of the recipes that come with the package."""
+        """Names of the looks that come with the package."""
         return sorted(path.stem for path in data_file("configs/recipes").glob("*.yml"))
+
+    @classmethod
+    def scripts(cls) -> list[str]:
+        """Names of the recipes for scripts that come with the package, each with a small corpus."""
+        return sorted(path.stem for path in data_file("configs/recipes/scripts").glob("*.yml"))
 
     @classmethod
     def load(
@@ -424,21 +430,26 @@ class Recipe(Section):
     ) -> Recipe:
         """A recipe from a preset's name or a YAML file.
 
+        A file may say `base: NAME|FILE` (a file is looked for beside the one that names it) and then only what differs:
+        sections are merged key by key, everything else, lists among it, takes the place of the base's.
+
         Args:
             source: the name of a preset, or a path ending in .yml or .yaml.
             corpus: a text file or several; they take the place of `corpus.files`.
             charset: dictionary; takes the place of `corpus.charset`.
-            overrides: `section.key=value`, one or several, the value in YAML.
+            overrides: `section.key=value`, one or several, the value in YAML; `base=NAME` exchanges the base.
             sections: keys of sections to set, such as `layout={"height": 48}`.
 
         Raises:
-            RecipeError: no such preset or file, not YAML, or a key or value that does not fit; names the key.
+            RecipeError: no such preset or file, not YAML, a base that leads back to its recipe, or a key or value that
+                does not fit; names the key.
         """
         if isinstance(corpus, str | Path):
             corpus = (corpus,)
         if isinstance(overrides, str):
             overrides = (overrides,)
-        path, values = _read(source)
+        base, overrides = _base_apart(overrides)
+        path, values = _resolved(source, base)
         for name, keys in sections.items():
             for key, value in keys.items():
                 set_key(values, (name, key), value, path)
@@ -474,19 +485,72 @@ class Recipe(Section):
         return "".join(_yaml_lines(self, self.to_values(), ""))
 
 
-def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
+def _base_apart(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The last `base=…` among overrides, and the others."""
+    base, others = None, []
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if sign and key.strip() == "base":
+            base = value.strip()
+        else:
+            others.append(override)
+    return base, others
+
+
+def _resolved(source: str | Path, base: str | None = None) -> tuple[str, dict[str, Any]]:
+    """What messages call a recipe, and its values on top of those of its base; `base` exchanges the file's own."""
+    where, values, path = _read(source)
+    if base is not None:
+        values["base"] = base
+    seen = [path]
+    layers = [values]
+    place = where
+    while (named := layers[-1].pop("base", None)) is not None:
+        if not isinstance(named, str) or not named:
+            raise RecipeError(f"{place}: base: should be the name of a recipe or a file, not {named!r}")
+        if Path(named).suffix in (".yml", ".yaml"):
+            # One on the command line is where the user is, one in a file beside that file.
+            named = named if base is not None and len(layers) == 1 else seen[-1].parent / Path(named).expanduser()
+        try:
+            _, values, path = _read(named)
+        except RecipeError as error:
+            raise RecipeError(f"{place}: base: {error}") from None
+        if path in seen:
+            chain = " → ".join(file.name for file in (*seen[seen.index(path) :], path))
+            raise RecipeError(f"{where}: base leads back to itself: {chain}")
+        seen.append(path)
+        layers.append(values)
+        place = str(path)
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        merged = _merged(merged, layer)
+    return where, merged
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _read(source: str | Path) -> tuple[str, dict[str, Any], Path]:
+    """What error messages call a recipe, its values as its file has them, and the file."""
     name = str(source)
-    if Path(name).suffix in (".yml", ".yaml"):
+    shipped = Path(name).suffix not in (".yml", ".yaml")
+    if shipped:
+        folder = data_file("configs/recipes")
+        path = next((p for p in (folder / f"{name}.yml", folder / "scripts" / f"{name}.yml") if p.is_file()), None)
+        # A name with a slash would be looked for elsewhere.
+        if path is None or name != path.stem:
+            known = (*Recipe.presets(), *Recipe.scripts())
+            raise RecipeError(f"recipe {name!r} is unknown{nearest(name, known)}; a file's name ends in .yml")
+        name = f"recipe {name}"
+    else:
         path = Path(name)
         if not path.is_file():
             raise RecipeError(f"{path}: there is no such recipe file")
-    else:
-        path = data_file("configs/recipes") / f"{name}.yml"
-        if not path.is_file():
-            raise RecipeError(
-                f"recipe {name!r} is unknown{nearest(name, Recipe.presets())}; a file's name ends in .yml"
-            )
-        name = f"recipe {name}"
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -497,7 +561,12 @@ def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, not {_KINDS_OF_DATA.get(type(values), values)}")
     # A section with nothing under it, as when all its keys are commented out.
-    return name, {key: value for key, value in values.items() if value is not None}
+    values = {key: value for key, value in values.items() if value is not None}
+    if shipped:
+        # Our own recipes name our own corpora, wherever the package lies.
+        for file in values.get("corpus", {}).get("files", ()):
+            file["path"] = str(data_file(file["path"]))
+    return name, values, path.resolve()
 
 
 _KINDS_OF_DATA: dict[type, str] = {type(None): "an empty file", list: "a list", str: "a text"}
