@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,7 +135,7 @@ def export(model: Path, output: Path, format_: str) -> None:
 
     made = (export_onnx if format_ == "onnx" else export_paddle)(model, output)
     click.echo(f"made     {made}")
-    click.echo(f"next     ocr predict --model {made} IMAGE…")
+    click.echo(f"next     ocr predict --model {shlex.quote(str(made))} IMAGE…")
 
 
 @main.command()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, DetConfig
+from ocr.config import AnyConfig, DetConfig, shipped
 from ocr.spec import ModelSpec
+from synth.text.charset import Charset
 
 Log = Callable[[str], None]
 
@@ -50,11 +52,22 @@ def train(config: AnyConfig, resume: bool, log: Log) -> Any:
         newest, broken = store.latest(run)
         for problem in broken:
             say(f"passed over: {problem}")
+        if broken and newest is None and start is None:
+            raise ScriptoriumError(
+                f"{run}: holds no checkpoint that is whole; remove the folder, or leave out --resume after that, to begin anew"
+            )
         start = newest or start
     elif store.steps(run):
         raise ScriptoriumError(
             f"{run}: holds checkpoints of an earlier run; go on with --resume, or set another Global.save_model_dir"
         )
+    if group.first:
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ScriptoriumError(
+                f"{run}: cannot be made ({error.strerror}); set another Global.save_model_dir"
+            ) from None
     say(started.header())
     task = _task(config, group, say)
     if settings.pretrained_model and start is None:
@@ -79,7 +92,11 @@ def train(config: AnyConfig, resume: bool, log: Log) -> Any:
         figures = ", ".join(f"{k} {v:.4f}" for k, v in outcome.best.items() if k not in ("step", "main"))
         say(f"best     step {outcome.best['step']:,}: {figures}")
     say(f"run      {run} (checkpoints, metrics.jsonl, curves.png)")
-    use = f"ocr predict --model {run} IMAGE…" if isinstance(task.spec, ModelSpec) else "ocr eval with the same options"
+    use = (
+        f"ocr predict --model {shlex.quote(str(run))} IMAGE…"
+        if isinstance(task.spec, ModelSpec)
+        else "ocr eval with the same options"
+    )
     say("next     " + ("the same command with --resume" if outcome.stopped else use))
     return outcome
 
@@ -118,7 +135,13 @@ def evaluate_model(config: AnyConfig, model: Path | None, report: Path | None, l
     from ocr.tasks.rec import evaluate
 
     log(started.header())
-    backend = open_backend(model or settings.save_model_dir)
+    folder = model or settings.save_model_dir
+    backend = open_backend(folder)
+    charset = Charset.from_file(shipped(settings.character_dict_path), space=settings.use_space_char)
+    lacking = [unit for unit in charset.units if unit not in backend.spec.charset]
+    if lacking:
+        shown = " ".join(lacking[:20]) + (" …" if len(lacking) > 20 else "")
+        log(f"warning  {folder} has another dictionary, without {len(lacking):,} units of this one: {shown}")
     found = evaluate(Recogniser(backend), config)
     log(f"{'':24}{'count':>8}{'acc':>10}{'cer':>10}{'cer by grapheme':>18}")
     for name, metric in found.details.items():
@@ -129,7 +152,7 @@ def evaluate_model(config: AnyConfig, model: Path | None, report: Path | None, l
         found.details,
         lambda name, index: sources[name].sample(index).image,
         f"Evaluation of {backend.spec.name}",
-        report or settings.save_model_dir / "evaluation.html",
+        report or (folder if folder.is_dir() else settings.save_model_dir) / "evaluation.html",
     )
     log(f"page     {page}")
     return found

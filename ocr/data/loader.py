@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count, cycle
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -109,7 +110,8 @@ class Loader:
                 target=_work, args=(sender, self._plan, self._prepare, first, stride, depth), daemon=True
             )
             try:
-                process.start()
+                with _deaf():
+                    process.start()
             except BaseException:
                 receiver.close()
                 raise
@@ -171,6 +173,19 @@ class Loader:
             process.kill()
             process.join()
         self._workers.clear()
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM; a process started meanwhile never gets them, for it inherits that."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _obituary(code: int | None) -> str:
