@@ -54,7 +54,7 @@ def train(config: AnyConfig, resume: bool, log: Log) -> Any:
             say(f"passed over: {problem}")
         if broken and newest is None and start is None:
             raise ScriptoriumError(
-                f"{run}: holds no checkpoint that is whole; remove the folder, or leave out --resume after that, to begin anew"
+                f"{run}: holds no checkpoint that is whole; to begin anew remove it and leave out --resume"
             )
         start = newest or start
     elif store.steps(run):
@@ -137,7 +137,8 @@ def evaluate_model(config: AnyConfig, model: Path | None, report: Path | None, l
     log(started.header())
     folder = model or settings.save_model_dir
     backend = open_backend(folder)
-    charset = Charset.from_file(shipped(settings.character_dict_path), space=settings.use_space_char)
+    own = config.Global
+    charset = Charset.from_file(shipped(own.character_dict_path), space=own.use_space_char)
     lacking = [unit for unit in charset.units if unit not in backend.spec.charset]
     if lacking:
         shown = " ".join(lacking[:20]) + (" …" if len(lacking) > 20 else "")

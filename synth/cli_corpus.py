@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,15 +15,16 @@ if TYPE_CHECKING:
     from synth.corpora.plain import Cleaned
 
 _FILE = click.Path(path_type=Path)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _shortest(default: int) -> Any:
+def _shortest(default: int) -> Callable[[_Command], _Command]:
     return click.option(
         "--shortest", type=int, default=default, show_default=True, metavar="N", help="Units (graphemes) of a text."
     )
 
 
-def _longest(default: int, help_: str) -> Any:
+def _longest(default: int, help_: str) -> Callable[[_Command], _Command]:
     return click.option("--longest", type=int, default=default, show_default=True, metavar="N", help=help_)
 
 

@@ -117,7 +117,8 @@ def find_language(tag: str) -> Language:
     if cldr is None and proto is None:
         raise ScriptoriumError(f"locale {tag!r} is unknown{_hint(name)}")
     script = _script(cldr) if cldr else str(proto.script)  # type: ignore[union-attr]  # one of the two is there
-    main, marks, auxiliary, punctuation, digits = (), (), (), (), "0123456789"
+    main: tuple[str, ...] = ()
+    marks, auxiliary, punctuation, digits = main, main, main, "0123456789"
     native = ""
     samples: tuple[str, ...] = ()
     own_name = ""

@@ -383,7 +383,7 @@ class Composer:
             return ""
         virama = viramas[int(self.rng.integers(len(viramas)))] if viramas else ""
         first, second = (hosts[i] for i in self.rng.integers(len(hosts), size=2))
-        return first + virama + joiner + second
+        return str(first + virama + joiner + second)
 
 
 def random_texts(

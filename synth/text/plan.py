@@ -689,24 +689,26 @@ class _Planner:
 
     def make(self, deck: _Deck, number: int) -> str:
         """Add a text about one unit to the plan. Returns why that did not work, or an empty string."""
+        # Letters, digits and symbols may stand by themselves where nothing else has worked.
+        alone = self.failures[number] >= _GIVE_UP // 2 and self.units[number].group not in "MZC"
         lines = self.lines[number]
         natural = bool(lines) and (deck.way == "none" or self.drawn[number] < _TEXTS_PER_LINE * len(lines))
-        if natural:
-            self.drawn[number] += 1
-        text = self.best(lambda: self.about(number)) if natural else None
         fonts = self.font_of(number)
         used: Counter[int] = Counter()
-        placed = False
-        if text is None:
-            text = self.best(lambda: self.like(deck))
+        text = None
+        if natural and not alone:
+            self.drawn[number] += 1
+            text = self.best(lambda: self.about(number))
+        placed = text is None
+        if alone:
+            text = _Text([self.units[number].text] * self.least, [number] * self.least, [True] * self.least, 0)
+        elif text is None:
             used[number] = 1
-            if text is None or not self.place(text, deck, number, used, fonts):
-                if self.failures[number] < _GIVE_UP // 2 or self.units[number].group in "MZC":
-                    return NO_CONTEXT
-                # Letters, digits and symbols may stand by themselves.
-                size = self.least
-                text = _Text([self.units[number].text] * size, [number] * size, [True] * size, 0)
-            placed = True
+            text = self.best(lambda: self.like(deck))
+            if text is not None and not self.place(text, deck, number, used, fonts):
+                text = None
+        if text is None:
+            return NO_CONTEXT
         if placed and not self.fits(text):
             return NO_MATCH
         used = Counter(text.numbers)
