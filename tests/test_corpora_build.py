@@ -166,7 +166,14 @@ def test_unknown_locales(tag: str, hint: str) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "found"),
-    [("iw", "he"), ("sr_Cyrl", "sr-Cyrl"), ("am-Ethi", "am"), ("PT-br", "pt-BR"), ("zh-hant", "zh-Hant"), ("tlh", "tlh-Latn")],
+    [
+        ("iw", "he"),
+        ("sr_Cyrl", "sr-Cyrl"),
+        ("am-Ethi", "am"),
+        ("PT-br", "pt-BR"),
+        ("zh-hant", "zh-Hant"),
+        ("tlh", "tlh-Latn"),
+    ],
 )
 def test_spellings_of_tags(tag: str, found: str) -> None:
     assert find_language(tag).tag == found

@@ -76,12 +76,15 @@ PFX P 0 un .
 
 
 def test_complex_prefixes(tmp_path):
-    aff = "SET UTF-8\nCOMPLEXPREFIXES\nPFX X Y 1\nPFX X 0 b/Y .\nPFX Y Y 1\nPFX Y 0 a .\nSFX S Y 1\nSFX S 0 z/T .\nSFX T Y 1\nSFX T 0 y .\n"
+    prefixes = "PFX X Y 1\nPFX X 0 b/Y .\nPFX Y Y 1\nPFX Y 0 a .\n"
+    suffixes = "SFX S Y 1\nSFX S 0 z/T .\nSFX T Y 1\nSFX T 0 y .\n"
+    aff = f"SET UTF-8\nCOMPLEXPREFIXES\n{prefixes}{suffixes}"
     assert sorted(words(tmp_path, aff, "m/XS")) == sorted(["m", "mz", "bm", "bmz", "abm", "abmz"])
 
 
 @pytest.mark.parametrize(
-    ("kind", "one", "two"), [("", "A", "B"), ("FLAG long", "Zz", "Yy"), ("FLAG num", "65000", "12"), ("FLAG UTF-8", "ä", "ж")]
+    ("kind", "one", "two"),
+    [("", "A", "B"), ("FLAG long", "Zz", "Yy"), ("FLAG num", "65000", "12"), ("FLAG UTF-8", "ä", "ж")],
 )
 def test_flag_modes(tmp_path, kind, one, two):
     aff = f"SET UTF-8\n{kind}\nPFX {one} Y 1\nPFX {one} 0 pre .\nSFX {two} Y 1\nSFX {two} 0 post .\n"
@@ -99,7 +102,8 @@ def test_aliases(tmp_path):
 
 
 def test_prefix_of_a_suffix_and_suffix_of_a_prefix(tmp_path):
-    aff = "SET UTF-8\nPFX P Y 1\nPFX P 0 p/T .\nSFX S Y 1\nSFX S 0 s/Q .\nPFX Q Y 1\nPFX Q 0 q .\nSFX T Y 1\nSFX T 0 t .\n"
+    flagged = "PFX P Y 1\nPFX P 0 p/T .\nSFX S Y 1\nSFX S 0 s/Q .\n"
+    aff = f"SET UTF-8\n{flagged}PFX Q Y 1\nPFX Q 0 q .\nSFX T Y 1\nSFX T 0 t .\n"
     # q goes with s alone, t with p alone.
     assert sorted(words(tmp_path, aff, "x/PS")) == sorted(["x", "px", "xs", "pxs", "qxs", "pxt"])
 
@@ -144,7 +148,12 @@ def test_a_word_is_not_taken_away_whole(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "encoding", "stem"),
-    [("ISO8859-2", "iso8859-2", "źrebię"), ("KOI8-R", "koi8-r", "слово"), ("microsoft-cp1251", "cp1251", "слово"), ("UTF-8", "utf-8", "слово")],
+    [
+        ("ISO8859-2", "iso8859-2", "źrebię"),
+        ("KOI8-R", "koi8-r", "слово"),
+        ("microsoft-cp1251", "cp1251", "слово"),
+        ("UTF-8", "utf-8", "слово"),
+    ],
 )
 def test_encodings(tmp_path, name, encoding, stem):
     aff = f"SET {name}\nSFX A Y 1\nSFX A 0 {stem[0]} .\n"

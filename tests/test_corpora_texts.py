@@ -76,7 +76,10 @@ def test_bytes_that_are_no_text(tmp_path):
 )
 def test_files_that_are_no_text(tmp_path, data, told):
     (tmp_path / "a.txt").write_bytes(data)
-    for make in (lambda: from_text([tmp_path / "a.txt"], tmp_path / "o"), lambda: from_wordlist(tmp_path / "a.txt", tmp_path / "o")):
+    for make in (
+        lambda: from_text([tmp_path / "a.txt"], tmp_path / "o"),
+        lambda: from_wordlist(tmp_path / "a.txt", tmp_path / "o"),
+    ):
         with pytest.raises(ScriptoriumError, match=told):
             make()
     assert not (tmp_path / "o").exists()
@@ -223,7 +226,14 @@ def test_the_script_may_be_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "script"),
-    [("日本の", "Jpan"), ("한국어", "Kore"), ("漢字漢字", "Hani"), ("カナ", "Jpan"), ("abcd где", "Latn"), ("123", None)],
+    [
+        ("日本の", "Jpan"),
+        ("한국어", "Kore"),
+        ("漢字漢字", "Hani"),
+        ("カナ", "Jpan"),
+        ("abcd где", "Latn"),
+        ("123", None),
+    ],
 )
 def test_main_script(text, script):
     assert main_script(Counter(text)) == script

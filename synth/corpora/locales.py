@@ -222,7 +222,7 @@ def _proto(parts: list[str], cldr: str | None) -> LanguageProto | None:
     """What gflanguages has for a tag, in the script that the tag or Babel says."""
     exact = "_".join(parts).lower()
     for key, proto in _protos().items():
-        if key.lower() == exact:
+        if key.lower().replace("-", "_") == exact:
             return proto
     language = cldr.split("_")[0] if cldr else parts[0].lower()
     same = {"nb", "no"} if language in ("nb", "no") else {language}

@@ -191,12 +191,12 @@ class _Alphabet:
         if target in self.whole or (target in self.letters and not self.marks):
             return target
         if target in self.letters:
-            return target + self._maybe(self.marks, 0.2 if self.script != "Latn" else 0.05)
+            return self._marked(target, self._maybe(self.marks, 0.2 if self.script != "Latn" else 0.05))
         if target in self.vowels:
             return target + self._maybe(self.slots[int(self.rng.integers(_AFTER_VOWELS, len(_SLOTS)))], 0.3)
         if target in self.marks:
             hosts = self.letters or self.bases
-            return self._one(hosts) + target if hosts else ""
+            return self._marked(self._one(hosts), target) if hosts else ""
         if not self.bases:
             hosts = self.letters or self.vowels or self.whole
             return self._one(hosts) + target if hosts and not _spacing.match(target) else ""
@@ -213,6 +213,10 @@ class _Alphabet:
         if target in self.rephas or self.rng.random() < 0.05:
             text = (target if target in self.rephas else self._maybe(self.rephas, 1)) + text
         return self._dressed(text, target)
+
+    def _marked(self, letter: str, mark: str) -> str:
+        """A letter with a mark, "" if it has that one already."""
+        return "" if mark and mark in unicodedata2.normalize("NFD", letter) else letter + mark
 
     def _nukta(self, base: str, target: str) -> str:
         return base + (target if target in self.nuktas else self._maybe(self.nuktas, 0.05))
@@ -338,7 +342,7 @@ class Composer:
             if left <= 0:
                 break
             token, script = self._token(left)
-            separator = self._separator(script) if text and left > 1 else ""
+            separator = self._separator(script) if text else ""
             longer = _nfc(text + separator + token)
             if not token or self.charset.missing(longer) or len(self.charset.split(longer)) > longest:
                 continue
