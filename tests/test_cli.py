@@ -40,6 +40,13 @@ COMMANDS = (
     ["fonts", "list"],
     ["fonts", "check"],
     ["fonts", "install"],
+    ["corpus"],
+    ["corpus", "build"],
+    ["corpus", "from-wordlist"],
+    ["corpus", "from-hunspell"],
+    ["corpus", "from-text"],
+    ["corpus", "random"],
+    ["corpus", "report"],
 )
 
 

@@ -163,7 +163,7 @@ def _language(name: str) -> str:
 
 def _chain(name: str) -> Iterator[str]:
     """A locale and its parents, root last (UTS 35, 4.1.3)."""
-    exceptions: Mapping[str, str] = get_global("parent_exceptions")  # type: ignore[assignment]
+    exceptions: Mapping[str, str] = get_global("parent_exceptions")
     while name != "root":
         yield name
         parts = name.split("_")
@@ -178,7 +178,7 @@ def _chain(name: str) -> Iterator[str]:
 
 
 def _likely(parts: list[str]) -> bool:
-    likely: Mapping[str, str] = get_global("likely_subtags")  # type: ignore[assignment]
+    likely: Mapping[str, str] = get_global("likely_subtags")
     full = likely.get(parts[0])
     return full is None or full.split("_")[1] == parts[1]
 
@@ -290,7 +290,9 @@ class _Maker:
                 if isinstance(pattern, str):
                     patterns[pattern] = patterns.get(pattern, reason) and reason
         for pattern, reason in sorted(patterns.items()):
-            fields = [field for kind, field in tokenize_pattern(pattern) if kind == "field"]
+            fields: list[tuple[str, int]] = [
+                (field[0], int(field[1])) for kind, field in tokenize_pattern(pattern) if kind == "field"
+            ]
             if not fields or any(letter in _UNUSED for letter, _ in fields):
                 continue
             lacking = [why for letter, length in fields if (why := self.lacks_names(letter, length)) is not None]
@@ -375,7 +377,7 @@ class _Maker:
         """Those in use in the language's country, and the three that are known everywhere."""
         territory = self.locale.territory
         if not territory:
-            likely: Mapping[str, str] = get_global("likely_subtags")  # type: ignore[assignment]
+            likely: Mapping[str, str] = get_global("likely_subtags")
             territory = likely.get(self.language.cldr or "", likely.get(self.locale.language, "")).split("_")[-1]
         here = get_territory_currencies(territory, dt.date(2025, 1, 1)) if len(territory) == 2 else []
         return list(dict.fromkeys([*here, "USD", "EUR"]))

@@ -117,9 +117,12 @@ def find_language(tag: str) -> Language:
     if cldr is None and proto is None:
         raise ScriptoriumError(f"locale {tag!r} is unknown{_hint(name)}")
     script = _script(cldr) if cldr else str(proto.script)  # type: ignore[union-attr]  # one of the two is there
-    main, marks, auxiliary, punctuation, digits = (), (), (), (), "0123456789"
-    native = ""
+    main: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    auxiliary: tuple[str, ...] = ()
+    punctuation: tuple[str, ...] = ()
     samples: tuple[str, ...] = ()
+    digits, native = "0123456789", ""
     own_name = ""
     if proto is not None:
         characters = proto.exemplar_chars

@@ -29,7 +29,7 @@ from synth.corpora.texts import write_distinct
 from synth.text.charset import Charset
 
 _TRIES: Final = 40
-_SEPARATORS: Final = {"Tibt": "་", "Ethi": "፡"}  # signs that stand between words or syllables
+_SEPARATORS: Final[dict[str, str]] = {"Tibt": "་", "Ethi": "፡"}  # signs that stand between words or syllables
 _JOINERS: Final = "\u200c\u200d"
 # Khmer inherent vowels, which are never written, and Tibetan vowels that Unicode has deprecated.
 _UNUSED: Final = "\u17b4\u17b5\u0f77\u0f79"
@@ -386,7 +386,7 @@ class Composer:
         if alphabet.stackers and not viramas:
             return ""
         virama = viramas[int(self.rng.integers(len(viramas)))] if viramas else ""
-        first, second = (hosts[i] for i in self.rng.integers(len(hosts), size=2))
+        first, second = (hosts[int(i)] for i in self.rng.integers(len(hosts), size=2))
         return first + virama + joiner + second
 
 
