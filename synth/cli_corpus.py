@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from synth.terminal import Several
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.decorators import FC
+
     from synth.corpora.build import Built
     from synth.corpora.plain import Cleaned
 
 _FILE = click.Path(path_type=Path)
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _shortest(default: int) -> Callable[[_Command], _Command]:
+def _shortest(default: int) -> Callable[[FC], FC]:
     return click.option(
         "--shortest", type=int, default=default, show_default=True, metavar="N", help="Units (graphemes) of a text."
     )
 
 
-def _longest(default: int, help_: str) -> Callable[[_Command], _Command]:
+def _longest(default: int, help_: str) -> Callable[[FC], FC]:
     return click.option("--longest", type=int, default=default, show_default=True, metavar="N", help=help_)
 
 

@@ -107,11 +107,13 @@ def _read_templates(source: str) -> list[Any]:
         raise ValueError(str(error)) from None
     if not isinstance(patterns, list):
         raise ValueError(f"{path}: a file of templates is a list of patterns, such as - {{pattern: '\\d{{4}}'}}")
-    try:
-        for pattern in patterns:
+    for number, pattern in enumerate(patterns, 1):
+        if not isinstance(pattern, dict):
+            raise ValueError(f"{path}: entry {number}: should be a pattern such as {{pattern: '\\d{{4}}'}}")
+        try:
             TemplatePattern.model_validate(pattern)
-    except ValidationError as error:
-        raise ValueError(explain(error, str(path), TemplatePattern)) from None
+        except ValidationError as error:
+            raise ValueError(explain(error, f"{path}: entry {number}", TemplatePattern)) from None
     return patterns
 
 

@@ -107,8 +107,7 @@ def _build(language: Language, corpus: Path, each: int, seed: int) -> Built:
             "give a text of your own to `synth corpus from-text`"
         ) from None
     listed = language.characters()
-    known = set("".join(listed))
-    rest = sorted(character for character in held - known if character != " ")
+    rest = sorted(held - {*listed, " "})
     entries = [unit for unit in (*listed, *rest) if not any(undrawable(c) or c in INVISIBLE for c in unit)]
     charset = Charset(entries, source=language.tag)
     characters = corpus.with_name(f"{corpus.stem}.characters.txt")

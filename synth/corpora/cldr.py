@@ -212,6 +212,10 @@ class _Maker:
         self.language, self.each, self.rng = language, each, rng
         self.locale = Locale.parse(language.cldr)
         self.tree = _Tree(language.cldr)
+        # Whole numbers by the plural category that they take.
+        self.plurals: dict[str, list[int]] = {}
+        for number in range(200):
+            self.plurals.setdefault(self.locale.plural_form(number), []).append(number)
         default = self.locale.default_numbering_system
         # Numbers are written in the usual digits and, now and then, in the script's own.
         self.systems = [(default if digits_of(default) else "latn", language.digits)]
@@ -262,11 +266,8 @@ class _Maker:
 
     def counted(self, kind: str, pattern: str, category: str) -> Iterator[Found]:
         """A pattern with a number of the plural category that it is for."""
-        plural = self.locale.plural_form
-        number = next(
-            (n for n in self.rng.integers(0, 200, 40).tolist() if plural(n) == category),
-            next((n for n in range(200) if plural(n) == category), None),
-        )
+        numbers = self.plurals.get(category)
+        number = numbers[int(self.rng.integers(len(numbers)))] if numbers else None
         # Some categories are for fractions only.
         shown = self.decimal(number if number is not None else Decimal("1.5"), *self.systems[0])
         yield self.judged(kind, pattern.replace("{0}", shown), name=True)
@@ -289,7 +290,9 @@ class _Maker:
                 if isinstance(pattern, str):
                     patterns[pattern] = patterns.get(pattern, reason) and reason
         for pattern, reason in sorted(patterns.items()):
-            fields = [field for _, field in tokenize_pattern(pattern) if isinstance(field, tuple)]
+            fields: list[tuple[str, int]] = [
+                (field[0], int(field[1])) for kind, field in tokenize_pattern(pattern) if kind == "field"
+            ]
             if not fields or any(letter in _UNUSED for letter, _ in fields):
                 continue
             lacking = [why for letter, length in fields if (why := self.lacks_names(letter, length)) is not None]

@@ -118,9 +118,11 @@ def find_language(tag: str) -> Language:
         raise ScriptoriumError(f"locale {tag!r} is unknown{_hint(name)}")
     script = _script(cldr) if cldr else str(proto.script)  # type: ignore[union-attr]  # one of the two is there
     main: tuple[str, ...] = ()
-    marks, auxiliary, punctuation, digits = main, main, main, "0123456789"
-    native = ""
+    marks: tuple[str, ...] = ()
+    auxiliary: tuple[str, ...] = ()
+    punctuation: tuple[str, ...] = ()
     samples: tuple[str, ...] = ()
+    digits, native = "0123456789", ""
     own_name = ""
     if proto is not None:
         characters = proto.exemplar_chars
@@ -223,7 +225,7 @@ def _proto(parts: list[str], cldr: str | None) -> LanguageProto | None:
     """What gflanguages has for a tag, in the script that the tag or Babel says."""
     exact = "_".join(parts).lower()
     for key, proto in _protos().items():
-        if key.lower() == exact:
+        if key.lower().replace("-", "_") == exact:
             return proto
     language = cldr.split("_")[0] if cldr else parts[0].lower()
     same = {"nb", "no"} if language in ("nb", "no") else {language}

@@ -62,7 +62,7 @@ def sentences(text: str) -> list[str]:
             parts.append(text[start : found.end()])
             start = found.end()
     parts.append(text[start:])
-    return [part for sentence in parts if (part := sentence.strip())]
+    return [part for sentence in parts if (part := sentence.strip().strip("\u1361"))]
 
 
 def cut(text: str, longest: int) -> Iterator[str]:

@@ -28,7 +28,7 @@ _EXAMPLES: Final = 5
 _LONGEST: Final = 1000  # lengths from here on count as one
 _GRAMS: Final = 1 << 18  # pairs or triples kept
 _word: Final = regex.compile(r"[\p{L}\p{M}\u200c\u200d]+")
-_untidy: Final = regex.compile(r"^\s|\s$|\s\s|[^\S ]")
+_untidy: Final = regex.compile(r"^\s|\s$|\s\s|[^\S \p{Cc}\p{Zl}\p{Zp}]")
 # East Asian scripts are written in one word as a matter of course.
 _TOGETHER: Final = members("Jpan") | members("Kore") | members("Hanb")
 # What a reader cannot see or a trainer cannot use comes first.

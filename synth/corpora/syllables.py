@@ -29,7 +29,7 @@ from synth.corpora.texts import write_distinct
 from synth.text.charset import Charset
 
 _TRIES: Final = 40
-_SEPARATORS: Final = {"Tibt": "་", "Ethi": "፡"}  # signs that stand between words or syllables
+_SEPARATORS: Final[dict[str, str]] = {"Tibt": "་", "Ethi": "፡"}  # signs that stand between words or syllables
 _JOINERS: Final = "\u200c\u200d"
 # Khmer inherent vowels, which are never written, and Tibetan vowels that Unicode has deprecated.
 _UNUSED: Final = "\u17b4\u17b5\u0f77\u0f79"
@@ -191,12 +191,12 @@ class _Alphabet:
         if target in self.whole or (target in self.letters and not self.marks):
             return target
         if target in self.letters:
-            return target + self._maybe(self.marks, 0.2 if self.script != "Latn" else 0.05)
+            return self._marked(target, self._maybe(self.marks, 0.2 if self.script != "Latn" else 0.05))
         if target in self.vowels:
             return target + self._maybe(self.slots[int(self.rng.integers(_AFTER_VOWELS, len(_SLOTS)))], 0.3)
         if target in self.marks:
             hosts = self.letters or self.bases
-            return self._one(hosts) + target if hosts else ""
+            return self._marked(self._one(hosts), target) if hosts else ""
         if not self.bases:
             hosts = self.letters or self.vowels or self.whole
             return self._one(hosts) + target if hosts and not _spacing.match(target) else ""
@@ -213,6 +213,10 @@ class _Alphabet:
         if target in self.rephas or self.rng.random() < 0.05:
             text = (target if target in self.rephas else self._maybe(self.rephas, 1)) + text
         return self._dressed(text, target)
+
+    def _marked(self, letter: str, mark: str) -> str:
+        """A letter with a mark, "" if it has that one already."""
+        return "" if mark and mark in unicodedata2.normalize("NFD", letter) else letter + mark
 
     def _nukta(self, base: str, target: str) -> str:
         return base + (target if target in self.nuktas else self._maybe(self.nuktas, 0.05))
@@ -338,7 +342,7 @@ class Composer:
             if left <= 0:
                 break
             token, script = self._token(left)
-            separator = self._separator(script) if text and left > 1 else ""
+            separator = self._separator(script) if text else ""
             longer = _nfc(text + separator + token)
             if not token or self.charset.missing(longer) or len(self.charset.split(longer)) > longest:
                 continue
@@ -382,8 +386,8 @@ class Composer:
         if alphabet.stackers and not viramas:
             return ""
         virama = viramas[int(self.rng.integers(len(viramas)))] if viramas else ""
-        first, second = (hosts[i] for i in self.rng.integers(len(hosts), size=2))
-        return str(first + virama + joiner + second)
+        first, second = (hosts[int(i)] for i in self.rng.integers(len(hosts), size=2))
+        return first + virama + joiner + second
 
 
 def random_texts(
