@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -318,7 +318,24 @@ _Loss = Loss
 _Metric = Metric
 
 
-class Config(Section):
+class _Whole(Section):
+    """A configuration as one file holds it."""
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], where: str = "configuration") -> Self:
+        """A configuration from plain data; `where` begins the error messages. Raises ConfigError: see `load_config`."""
+        try:
+            return cls.model_validate({key: value for key, value in values.items() if value is not None})
+        except ValidationError as error:
+            raise ConfigError(explain(error, where, cls)) from None
+
+    def to_yaml(self) -> str:
+        """The configuration in full, as YAML."""
+        text: str = yaml.safe_dump(self.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)
+        return text
+
+
+class Config(_Whole):
     """All that defines a training run, beside the files it names."""
 
     Global: _Global
@@ -336,21 +353,8 @@ class Config(Section):
         """Read the configuration of a recogniser. Arguments and errors: see `load_config`."""
         return cls.from_values(_values(path, overrides), str(path))
 
-    @classmethod
-    def from_values(cls, values: Mapping[str, Any], where: str = "configuration") -> Config:
-        """A configuration from plain data; `where` begins the error messages. Raises ConfigError: see `load`."""
-        try:
-            return cls.model_validate({key: value for key, value in values.items() if value is not None})
-        except ValidationError as error:
-            raise ConfigError(explain(error, where, cls)) from None
 
-    def to_yaml(self) -> str:
-        """The configuration in full, as YAML."""
-        text: str = yaml.safe_dump(self.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)
-        return text
-
-
-class DetConfig(Section):
+class DetConfig(_Whole):
     """All that defines the training of a detector, beside the files it names."""
 
     Global: DetGlobal = DetGlobal()
@@ -362,19 +366,6 @@ class DetConfig(Section):
     Metric: DetMetric = DetMetric()
     Train: DetTrainData
     Eval: EvalData = EvalData()
-
-    @classmethod
-    def from_values(cls, values: Mapping[str, Any], where: str = "configuration") -> DetConfig:
-        """A configuration from plain data; `where` begins the error messages. Raises ConfigError: see `load_config`."""
-        try:
-            return cls.model_validate({key: value for key, value in values.items() if value is not None})
-        except ValidationError as error:
-            raise ConfigError(explain(error, where, cls)) from None
-
-    def to_yaml(self) -> str:
-        """The configuration in full, as YAML."""
-        text: str = yaml.safe_dump(self.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)
-        return text
 
 
 AnyConfig: TypeAlias = Config | DetConfig

@@ -76,8 +76,8 @@ def build(locale: str, output: Path, each: int, seed: int) -> None:
 
 
 def _built(built: Built) -> str:
-    from synth.corpora.scripts import script_name
     from synth.report.summary import counted, quoted
+    from synth.text.script import script_name
 
     language = built.language
     own = f", {language.own_name}" if language.own_name else ""
@@ -190,8 +190,8 @@ def from_text(
 
 
 def _cleaned(done: Cleaned, read: str) -> None:
-    from synth.corpora.scripts import script_name
     from synth.report.summary import counted, quoted
+    from synth.text.script import script_name
 
     script = f" in {script_name(done.script)}" if done.script else ""
     click.echo(f"{quoted(done.output)}: {counted(done.kept, 'text')}{script}, of {counted(done.lines, read)}")

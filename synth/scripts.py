@@ -31,17 +31,12 @@ from synth.render.shape import Undrawable, script_of, shape_line
 from synth.report.preview import write_whole
 from synth.report.summary import code_points, counted
 from synth.text.corpus import compile_corpus
+from synth.text.script import lead
 from synth.text.ucd import bidi_class
 from synth.text.units import Unit, split_units
+from synth.text.vertical import ONLY_VERTICAL
 
 _NEUTRAL: Final = frozenset({"Zyyy", "Zinh", "Zzzz"})
-# Codes of ISO 15924 that are several scripts of Unicode's, or a style of one (UAX #24, 2.1): what letters to look for.
-_ALIASES: Final = {
-    **{"Hans": "Hani", "Hant": "Hani", "Jpan": "Hira", "Hrkt": "Hira", "Kore": "Hang", "Aran": "Arab", "Latf": "Latn"},
-    **{"Latg": "Latn", "Cyrs": "Cyrl", "Syre": "Syrc", "Syrj": "Syrc", "Syrn": "Syrc", "Geok": "Geor"},
-}
-# Written from top to bottom alone (Unicode Standard, 13.4 and 14.4).
-_ONLY_VERTICAL: Final = frozenset({"Mong", "Phag"})
 # Line_Break classes of letters between which a line may end without a space (UAX #14): complex context, ideographs,
 # small kana, and the aksharas of scripts without word spaces.
 _UNSPACED: Final = regex.compile(r"[\p{lb=SA}\p{lb=ID}\p{lb=CJ}\p{lb=AK}\p{lb=AS}\p{lb=AP}]")
@@ -242,7 +237,7 @@ def _by_language_name(name: str) -> str | None:
     code = _script_code(name)
     found = _language_names().get(_plain(name), ())
     if code:
-        found = tuple(key for key in found if _ALIASES.get(code, code) == _ALIASES.get(_script(key), _script(key)))
+        found = tuple(key for key in found if lead(code) == lead(_script(key)))
     return max(found, key=lambda key: _languages()[key].population, default=None)
 
 
@@ -329,7 +324,7 @@ def _of_language(language: Any) -> Description:
 
 def _of_script(code: str) -> Description:
     """A script that no language of gflanguages is written in."""
-    unicode = _ALIASES.get(code, code)
+    unicode = lead(code)
     entry = catalog().get(code)
     letters = list(entry.sample) if entry else [c for c in _assigned(unicode) if unicodedata2.category(c)[0] in "LN"]
     return _described(_name_of(code), code, None, letters, [])
@@ -362,7 +357,7 @@ def _assigned(script: str) -> str:
 def _described(
     title: str, code: str, language: str | None, characters: Iterable[str], sample: Sequence[str]
 ) -> Description:
-    unicode = _ALIASES.get(code, code)
+    unicode = lead(code)
     units = list(dict.fromkeys(unit for unit in characters if not unit.isspace() and not _IGNORED.fullmatch(unit)))
     text = [unit for line in sample for unit in split_units(line, "grapheme") if unit[0].isalpha()]
     letters = [*text, *(unit for unit in units if unit[0].isalpha())]
@@ -388,7 +383,7 @@ def _described(
         joining=any(map(_JOINED.match, own)),
         tags=tuple(sorted(needed_tags(unicode))) if unicode in SHAPED else (),
         marks=marks,
-        vertical="only" if unicode in _ONLY_VERTICAL else "also" if wide else "no",
+        vertical="only" if unicode in ONLY_VERTICAL else "also" if wide else "no",
         digits=_digits(unicode, units),
         numbering=_numbering(language),
         cased={"Lu", "Ll"} <= {unicodedata2.category(unit[0]) for unit in own},

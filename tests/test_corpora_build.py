@@ -15,8 +15,8 @@ from augment.errors import ScriptoriumError
 from synth.corpora.build import SAMPLES, build, find_languages
 from synth.corpora.cldr import FOREIGN, ROOT, cldr_texts
 from synth.corpora.locales import digits_of, find_language
-from synth.corpora.scripts import members
 from synth.text.charset import Charset
+from synth.text.script import members
 
 # Locale, its script, direction.
 LOCALES = """

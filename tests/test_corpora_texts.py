@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from augment.errors import ScriptoriumError
 from synth.corpora import texts as module
 from synth.corpora.plain import cut, from_text, sentences
-from synth.corpora.scripts import find_script, main_script
 from synth.corpora.texts import MAX_LINE, fault, has_lone_mark, mend, read_lines, write_distinct
 from synth.corpora.wordlist import from_wordlist
+from synth.text.script import find_script, main_script
 from synth.text.units import split_units
 
 LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), max_size=12)

@@ -109,11 +109,6 @@ class DetBatch:
     keys: list[str]
     skipped: list[tuple[int, str, str]] = field(default_factory=list)
 
-    @property
-    def texts(self) -> list[str]:
-        """The records again: a batch without any is passed over by the loader."""
-        return self.keys
-
 
 class SquarePreparer:
     """Reads pages and cuts, turns, scales and degrades squares; a pure function of the plan and the seed.

@@ -36,15 +36,11 @@ class Prepared(Protocol):
     """What the loader looks at in a batch.
 
     Attributes:
-        texts: one for each sample that could be used.
+        keys: names of the records that could be used.
         skipped: records that could not: number of the source, name, what is wrong.
     """
 
-    @property
-    def texts(self) -> list[str]:
-        """One for each sample that could be used."""
-        ...
-
+    keys: list[str]
     skipped: list[tuple[int, str, str]]
 
 
@@ -124,7 +120,7 @@ class Loader:
             self._note(batch)
             ahead = self._step
             # Where nothing of a batch can be used, that of a later step takes its place, whoever asks for it.
-            while not batch.texts:
+            while not batch.keys:
                 ahead += 1
                 if ahead - self._step > _EMPTY:
                     raise ScriptoriumError(

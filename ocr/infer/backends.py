@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,21 +64,27 @@ class ModelBackend:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Backend`."""
-        import paddle
         from paddle.nn import functional as F
 
-        model = self._model
-        training = model.training
-        if training:
-            model.eval()
-        try:
-            with paddle.no_grad():
-                scores = model(paddle.to_tensor(self.spec.preprocess.normalise(images)))
-                found: NDArray[np.float32] = F.softmax(scores, axis=-1).numpy()
-        finally:
-            if training:
-                model.train()
+        with scores_of(self._model, self.spec.preprocess.normalise(images)) as scores:
+            found: NDArray[np.float32] = F.softmax(scores, axis=-1).numpy()
         return found
+
+
+@contextmanager
+def scores_of(model: Any, images: NDArray[np.float32]) -> Iterator[Any]:
+    """What a network makes of normalised pictures in evaluation mode, without gradients; it is then left as it was."""
+    import paddle
+
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        with paddle.no_grad():
+            yield model(paddle.to_tensor(images))
+    finally:
+        if training:
+            model.train()
 
 
 class PaddleBackend:
@@ -207,12 +213,23 @@ def load_network(folder: Path) -> tuple[Any, ModelSpec]:
         spec = ModelSpec.load(folder)  # says that it is of another task
     with paddle.utils.unique_name.guard():
         model = build_model(Architecture(**spec.architecture), len(spec.units) + 1, spec.preprocess.channels)
+    give_weights(model, weights, folder)
+    return model, spec
+
+
+def give_weights(model: Any, weights: Mapping[str, NDArray[Any]], folder: Path) -> None:
+    """Set all weights of a network, which is then in evaluation mode.
+
+    Raises:
+        ScriptoriumError: they are of another architecture; `folder` is where they came from.
+    """
+    import paddle
+
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     if expected != {name: value.shape for name, value in weights.items()}:
         raise ScriptoriumError(f"{folder}: the weights are not those of the architecture in spec.json; name another")
     model.set_state_dict({name: paddle.to_tensor(value) for name, value in weights.items()})
     model.eval()
-    return model, spec
 
 
 def _start_paddle(threads: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from augment.errors import ScriptoriumError
+from ocr.infer.backends import give_weights, scores_of
 from ocr.postprocess.db import Detection, db_boxes
 from ocr.spec import DetSpec
 
@@ -48,20 +48,10 @@ class MapModelBackend:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `MapBackend`."""
-        import paddle
         from paddle.nn import functional as F
 
-        model = self._model
-        training = model.training
-        if training:
-            model.eval()
-        try:
-            with paddle.no_grad():
-                scores = model(paddle.to_tensor(self.spec.preprocess.normalise(images)))
-                found: NDArray[np.float32] = F.sigmoid(scores).squeeze(1).numpy()
-        finally:
-            if training:
-                model.train()
+        with scores_of(self._model, self.spec.preprocess.normalise(images)) as scores:
+            found: NDArray[np.float32] = F.sigmoid(scores).squeeze(1).numpy()
         return found
 
 
@@ -105,9 +95,5 @@ def load_detector(path: Path) -> tuple[Any, DetSpec]:
     _, weights = store.load_model(folder)
     with paddle.utils.unique_name.guard():
         model = build_detector(DetArchitecture(**spec.architecture), spec.preprocess.channels)
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    if expected != {name: value.shape for name, value in weights.items()}:
-        raise ScriptoriumError(f"{folder}: the weights are not those of the architecture in spec.json; name another")
-    model.set_state_dict({name: paddle.to_tensor(value) for name, value in weights.items()})
-    model.eval()
+    give_weights(model, weights, folder)
     return model, spec

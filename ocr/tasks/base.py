@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
+from ocr.config import Loader
+from ocr.data.loader import Loader as BatchLoader
+from ocr.data.loader import Plan, Prepare
+from ocr.data.sources import FileSource, Source
 from ocr.spec import DetSpec, ModelSpec
 
 
@@ -71,6 +75,29 @@ class Task(ABC):
     @abstractmethod
     def evaluate(self) -> Evaluation | None:
         """Evaluate the network as it is; None where there is nothing to evaluate on."""
+
+
+@contextmanager
+def prepared_ahead(
+    plan: Plan, prepare: Prepare, sources: Sequence[Source], settings: Loader, start: int, log: Callable[[str], None]
+) -> Iterator[Batches]:
+    """Batches of a plan from number `start` on, prepared as `Train.loader` says; see `ocr.data.loader.Loader`."""
+    names = [source.name for source in sources]
+    sizes = [len(source) if isinstance(source, FileSource) else 0 for source in sources]
+    workers, ahead = settings.num_workers, settings.prefetch
+    with contextlib.closing(BatchLoader(plan, prepare, names, sizes, workers, ahead, start, log)) as batches:
+        yield batches
+
+
+def gathered(results: Mapping[str, Mapping[str, float]], kinds: Sequence[str]) -> dict[str, float]:
+    """Figures of an evaluation: of several data sets each one's, as `name/kind`, and their mean; of one its own."""
+    figures: dict[str, float] = {}
+    for kind in kinds:
+        values = [result[kind] for result in results.values()]
+        if len(results) > 1:
+            figures |= {f"{name}/{kind}": value for name, value in zip(results, values, strict=True)}
+        figures[kind] = sum(values) / len(values)
+    return figures
 
 
 _LIBRARIES = ("scriptorium", "paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python-headless")

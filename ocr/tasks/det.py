@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 from augment.errors import ScriptoriumError
 from ocr.config import DetConfig
 from ocr.data.det import DEFAULT_OPS, DetBatch, SquarePreparer, read_page
-from ocr.data.loader import Loader
 from ocr.data.sampler import Passes, build_plan
 from ocr.data.sources import BrokenSample, FileSource, open_source
 from ocr.engine import checkpoint as store
@@ -25,7 +23,7 @@ from ocr.losses.det import db_loss
 from ocr.metrics.detection import DetectionMetric
 from ocr.models.det import build_detector
 from ocr.spec import DetSpec
-from ocr.tasks.base import Evaluation, Task, versions
+from ocr.tasks.base import Batches, Evaluation, Task, gathered, prepared_ahead, versions
 
 
 class Detection(Task):
@@ -116,23 +114,9 @@ class Detection(Task):
         self.model.set_state_dict({name: paddle.to_tensor(value) for name, value in merged.items()})
         return found
 
-    @contextmanager
-    def batches(self, start: int) -> Iterator[Loader]:
+    def batches(self, start: int) -> AbstractContextManager[Batches]:
         """See `Task.batches`."""
-        loader = self.config.Train.loader
-        with contextlib.closing(
-            Loader(
-                self.plan.batch,
-                self._preparer,
-                [source.name for source in self.sources],
-                [len(source) for source in self.sources],
-                loader.num_workers,
-                loader.prefetch,
-                start,
-                self._log,
-            )
-        ) as batches:
-            yield batches
+        return prepared_ahead(self.plan.batch, self._preparer, self.sources, self.config.Train.loader, start, self._log)
 
     def loss(self, batch: DetBatch) -> tuple[Any, int]:
         """See `Task.loss`."""
@@ -190,11 +174,5 @@ def evaluate(detector: Detector, config: DetConfig) -> Evaluation:
             found = detector.find(page.image)
             metric.add([one.polygon for one in found], page.polygons, page.texts, key=page.key)
         source.close()
-    figures: dict[str, float] = {}
-    results = {name: metric.result() for name, metric in metrics.items()}
-    for kind in ("hmean", "precision", "recall"):
-        values = [result[kind] for result in results.values()]
-        if len(results) > 1:
-            figures |= {f"{name}/{kind}": value for name, value in zip(results, values, strict=True)}
-        figures[kind] = float(np.mean(values))
+    figures = gathered({name: metric.result() for name, metric in metrics.items()}, ("hmean", "precision", "recall"))
     return Evaluation(figures, figures[config.Metric.main_indicator], True, metrics)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from augment.training import TrainingAugment
 from ocr.codec import Codec
 from ocr.config import Config, shipped
 from ocr.data.index import BROKEN, UNKNOWN, Index, Limits
-from ocr.data.loader import Loader
 from ocr.data.prepare import Batch, Preparer
 from ocr.data.sampler import Endless, Passes, Ratio, Stream, build_plan
 from ocr.data.sources import BrokenSample, FileSource, Live, Sample, open_source
@@ -30,7 +28,7 @@ from ocr.losses.rec import recognition_loss
 from ocr.metrics.recognition import RecognitionMetric
 from ocr.models.build import build_model
 from ocr.spec import ModelSpec
-from ocr.tasks.base import Evaluation, Task, versions
+from ocr.tasks.base import Batches, Evaluation, Task, gathered, prepared_ahead, versions
 from synth.text.charset import Charset
 
 _CHUNK = 1024  # evaluation pictures held in memory at a time
@@ -181,23 +179,9 @@ class Recognition(Task):
         self.model.set_state_dict({name: paddle.to_tensor(value) for name, value in merged.items()})
         return found
 
-    @contextmanager
-    def batches(self, start: int) -> Iterator[Loader]:
+    def batches(self, start: int) -> AbstractContextManager[Batches]:
         """See `Task.batches`."""
-        loader = self.config.Train.loader
-        with contextlib.closing(
-            Loader(
-                self.plan.batch,
-                self._preparer,
-                [source.name for source in self.sources],
-                [len(source) if isinstance(source, FileSource) else 0 for source in self.sources],
-                loader.num_workers,
-                loader.prefetch,
-                start,
-                self._log,
-            )
-        ) as batches:
-            yield batches
+        return prepared_ahead(self.plan.batch, self._preparer, self.sources, self.config.Train.loader, start, self._log)
 
     def loss(self, batch: Batch) -> tuple[Any, int]:
         """See `Task.loss`."""
@@ -273,13 +257,7 @@ def evaluate(reader: Recogniser, config: Config) -> Evaluation:
                 text, confidence = (reading.text, reading.confidence) if reading else ("\ufffd", 0.0)
                 metric.add(text, sample.text, confidence=confidence, key=sample.key, index=number)
         source.close()
-    figures: dict[str, float] = {}
-    results = {name: metric.result() for name, metric in metrics.items()}
-    for kind in ("acc", "cer", "norm_edit_dis"):
-        values = [result[kind] for result in results.values()]
-        if len(results) > 1:
-            figures |= {f"{name}/{kind}": value for name, value in zip(results, values, strict=True)}
-        figures[kind] = float(np.mean(values))
+    figures = gathered({name: metric.result() for name, metric in metrics.items()}, ("acc", "cer", "norm_edit_dis"))
     main = settings.main_indicator
     return Evaluation(figures, figures[main], main != "cer", metrics)
 

@@ -11,10 +11,10 @@ from augment.errors import ScriptoriumError
 from synth.corpora.cldr import cldr_texts
 from synth.corpora.locales import Language, find_language
 from synth.corpora.plain import cut, sentences
-from synth.corpora.scripts import Weigher
 from synth.corpora.texts import OTHER_SCRIPT, Drops, fault, mend, write_distinct
 from synth.text.charset import Charset
 from synth.text.corpus import undrawable
+from synth.text.script import Weigher
 from synth.text.units import INVISIBLE
 
 SAMPLES = "running text"

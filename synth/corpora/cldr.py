@@ -31,8 +31,8 @@ from babel.numbers import (
 )
 
 from synth.corpora.locales import Language, digits_of
-from synth.corpora.scripts import scripts_of
 from synth.corpora.texts import OTHER_SCRIPT, fault, mend
+from synth.text.script import scripts_of
 
 ROOT: Final = "as in root, which is no language"
 FOREIGN: Final = "inherited from another language"

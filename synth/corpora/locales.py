@@ -14,10 +14,11 @@ from babel import Locale, localedata
 from babel.core import get_global
 
 from augment.errors import ScriptoriumError
-from synth.corpora.scripts import members, scripts_of
 from synth.text.corpus import clean, undrawable
+from synth.text.script import members, scripts_of
 from synth.text.ucd import bidi_class
 from synth.text.units import split_units
+from synth.text.vertical import ONLY_VERTICAL
 
 if TYPE_CHECKING:
     from gfmetadata import LanguageProto
@@ -147,7 +148,7 @@ def find_language(tag: str) -> Language:
     else:
         english = proto.preferred_name or proto.name  # type: ignore[union-attr]
         native = digits_of(script.lower()) or ""
-        vertical = script in ("Mong", "Phag")
+        vertical = script in ONLY_VERTICAL
     letters = main or tuple("".join(samples)) or tuple(own_name)
     rtl = sum(bidi_class(c[0]) in ("R", "AL") for c in letters) > len(letters) / 2
     return Language(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from synth.corpora.scripts import script_name
 from synth.corpora.survey import Grams, Survey, visible
 from synth.report import plots
 from synth.report.dataset import bar_table, unit_row
 from synth.report.preview import Letters, faces, page, write_whole
+from synth.text.script import script_name
 
 _TABLE: Final = 20_000  # rows: what a browser shows without trouble
 

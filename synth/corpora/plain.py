@@ -11,7 +11,6 @@ from typing import Final, Literal
 import regex
 
 from augment.errors import ScriptoriumError
-from synth.corpora.scripts import Weigher, find_script, main_script
 from synth.corpora.texts import (
     OTHER_SCRIPT,
     REPEATED,
@@ -23,6 +22,7 @@ from synth.corpora.texts import (
     units,
     write_distinct,
 )
+from synth.text.script import Weigher, find_script, main_script
 from synth.text.units import split_units
 
 Split = Literal["sentence", "line"]

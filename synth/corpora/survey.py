@@ -12,10 +12,10 @@ from typing import Final, Literal, NamedTuple
 import regex
 import unicodedata2
 
-from synth.corpora.scripts import COMPLETE, count_scripts, main_script, members, own_script, script_name, scripts_of
 from synth.corpora.texts import LONE_MARK, OTHER_SCRIPT, REPLACED, has_lone_mark, read_lines
 from synth.report.summary import code_points, counted, quoted, shares, shown
 from synth.text.corpus import undrawable
+from synth.text.script import COMPLETE, count_scripts, main_script, members, own_script, script_name, scripts_of
 from synth.text.units import INVISIBLE, split_units
 
 MIXED: Final = "letters of several scripts in a word"

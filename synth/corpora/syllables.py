@@ -24,9 +24,9 @@ from fontTools import unicodedata as ucd
 
 from augment.errors import ScriptoriumError
 from synth.corpora.plain import check_bounds
-from synth.corpora.scripts import COMPLETE, NO_SPACES, scripts_of
 from synth.corpora.texts import write_distinct
 from synth.text.charset import Charset
+from synth.text.script import COMPLETE, NO_SPACES, scripts_of
 
 _TRIES: Final = 40
 _SEPARATORS: Final[dict[str, str]] = {"Tibt": "་", "Ethi": "፡"}  # signs that stand between words or syllables

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from synth.corpora.plain import Cleaned, check_bounds, unmarked, write
-from synth.corpora.scripts import Weigher, find_script
 from synth.corpora.texts import LONG, OTHER_SCRIPT, REPEATED, SHORT, Drops, fault, mend, read_lines, units
+from synth.text.script import Weigher, find_script
 
 COMMENT: Final = "comment"
 

@@ -180,7 +180,7 @@ def _refused(summary: Summary, pipeline: Pipeline) -> list[str]:
     if drops:
         attempts = summary.count + drops
         share = shares({"": drops}, attempts)[0][2]
-        lines.append(_line("refused", f"{drops:,} of {attempts:,} attempts ({share}); each was drawn anew"))
+        lines.append(_line("refused", f"{drops:,} of {attempts:,} attempts ({share}); each was made again"))
         for reason, count, share in shares(summary.drops, attempts):
             lines.append(_line("", f"{count:>{len(f'{drops:,}')},}  {share:>7}  {reason}"))
     if summary.missing:

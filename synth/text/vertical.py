@@ -14,6 +14,9 @@ from synth.text.units import split_units
 Orientation: TypeAlias = Literal["U", "R", "Tu", "Tr"]
 """Upright; rotated; changed by the font, else upright; changed by the font, else rotated."""
 
+ONLY_VERTICAL: Final = frozenset({"Mong", "Phag"})
+"""Scripts written from top to bottom alone (Unicode Standard, 13.4 and 14.4); ISO 15924."""
+
 # Where runs of one value begin, in hexadecimal, and the value; made by scripts/make_vertical_table.py.
 # VerticalOrientation-15.0.0.txt
 _TABLE: Final = """

@@ -13,9 +13,9 @@ from fontTools import unicodedata as ucd
 from augment.errors import ScriptoriumError
 from synth.strict import nearest
 
-# ISO 15924 codes that stand for several scripts of Unicode, or for a style of one.
+# ISO 15924 codes that stand for several scripts of Unicode, the one that tells them apart first, or for a style of one.
 _MIXTURES: Final = {
-    "Jpan": ("Hani", "Hira", "Kana"),
+    "Jpan": ("Hira", "Kana", "Hani"),
     "Hrkt": ("Hira", "Kana"),
     "Kore": ("Hang", "Hani"),
     "Jamo": ("Hang",),
@@ -43,6 +43,11 @@ NO_SPACES: Final = frozenset(
 def members(code: str) -> frozenset[str]:
     """The scripts of Unicode that an ISO 15924 code stands for: Hani, Hira and Kana for `Jpan`."""
     return frozenset(_MIXTURES.get(code, (code,)))
+
+
+def lead(code: str) -> str:
+    """The one script of Unicode that an ISO 15924 code is best known by: Hira for `Jpan`, Arab for `Aran`."""
+    return _MIXTURES.get(code, (code,))[0]
 
 
 def find_script(name: str) -> str:
