@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -26,6 +26,8 @@ points = st.tuples(st.floats(-10, 50), st.floats(-10, 50))
 
 
 @settings(max_examples=150, deadline=None)
+@example([(0.0, 0.0), (0.0, 2.0), (2.0, 1.0), (0.0, -1e-38), (1.0, 1.0)], 0.0)  # goes straight back at a corner
+@example([(0.0, 0.5), (0.0, 0.0), (3.0, 13.3), (0.0, 50.0)], 1.0)  # and straight on
 @given(st.lists(points, min_size=3, max_size=8), st.floats(0, 20))
 def test_distances_are_those_of_shapely(corners: list[tuple[float, float]], reach: float) -> None:
     polygon = np.array(corners, np.float32)

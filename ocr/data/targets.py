@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Polygon: TypeAlias = NDArray[np.float32]
 """N × 2, N ≥ 3, in either direction."""
 
+_STRAIGHT = 1e-6  # sine of a turn so slight that the wedge beyond the corner is a line, on both sides
+
 _Box: TypeAlias = tuple[slice, slice]
 
 
@@ -102,7 +104,10 @@ def _turned_once(edges: list[_Edge]) -> bool:
     total = 0.0
     for before, edge in zip(edges[-1:] + edges[:-1], edges, strict=True):
         sine = before[4] * edge[5] - before[5] * edge[4]
-        total += math.atan2(sine, before[4] * edge[4] + before[5] * edge[5])
+        cosine = before[4] * edge[4] + before[5] * edge[5]
+        if sine == 0 and cosine < 0:
+            return False  # straight back: half a turn either way
+        total += math.atan2(sine, cosine)
     return abs(total) < 3 * math.pi
 
 
@@ -119,7 +124,9 @@ def _convex_distance(
         return field
     left, top = float(x[0]), float(y[0, 0])
     for (_, _, cx, cy, dx, dy, _), (_, _, _, _, ex, ey, _) in zip(edges, edges[1:] + edges[:1], strict=True):
-        # Of the quarter of the plane beyond the corner, the part within reach.
+        if abs(dx * ey - dy * ex) < _STRAIGHT:
+            continue
+        # Of the wedge beyond the corner, the part within reach.
         columns = slice(max(int(cx - reach - left), 0), max(int(cx + reach - left) + 2, 0))
         rows = slice(max(int(cy - reach - top), 0), max(int(cy + reach - top) + 2, 0))
         px, py = x[columns] - np.float32(cx), y[rows] - np.float32(cy)
