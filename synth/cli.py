@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from synth.cli_charset import charset
+from synth.cli_handwriting import handwriting
 from synth.terminal import Commands, Several
 
 if TYPE_CHECKING:
@@ -341,6 +342,7 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
 
 
 main.add_command(charset)
+main.add_command(handwriting)
 
 
 def _cores() -> int:
