@@ -15,6 +15,12 @@ from synth.handwriting.readers import Grey
 LONGEST: Final = 128
 """Pixels of a stored mask's longer side, at most."""
 
+BANDS: Final = 16
+"""Rows that `profiles` divides a mask into."""
+
+BARE: Final = 255
+"""In a profile: no ink in this band."""
+
 _WORKED_ON: Final = 512  # pixels of an image's longer side: photographs are scaled down to that first
 _CONTRAST: Final = 24  # grey levels between ink and paper below which there is no ink
 _UNEVEN: Final = 0.25  # of the contrast, by which paper varies across an image before one threshold will not do
@@ -199,3 +205,23 @@ def strokes(mask: Grey) -> tuple[float, float]:
     weight = float((xs * xs).sum())
     slant = float((xs * ys).sum()) / weight if weight else 0.0
     return 2 * float(padded.sum()) / max(contour, 1.0), slant
+
+
+def profiles(mask: Grey) -> NDArray[np.uint8]:
+    """Where ink begins and ends in each of BANDS bands of a mask, from top to bottom.
+
+    Returns:
+        2 × BANDS: leftmost and rightmost edge of the ink in 254ths of the width; BARE where there is none.
+    """
+    height, width = mask.shape
+    found = np.full((2, BANDS), BARE, np.uint8)
+    inked = mask > 100
+    rows = np.flatnonzero(inked.any(1))
+    first = inked.argmax(1)[rows]
+    last = width - inked[:, ::-1].argmax(1)[rows]
+    # A row may reach into several bands, and a band into several rows.
+    for band in range(BANDS):
+        here = (rows + 1 > band * height / BANDS) & (rows < (band + 1) * height / BANDS)
+        if here.any():
+            found[:, band] = round(first[here].min() * 254 / width), round(last[here].max() * 254 / width)
+    return found

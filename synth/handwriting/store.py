@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from augment.errors import ScriptoriumError
-from synth.handwriting.extract import Paper, extract, judge
+from synth.handwriting.extract import BANDS, Paper, extract, judge, profiles
 from synth.handwriting.readers import Broken, CharacterSet, Grey, Options, read_set
 from synth.handwriting.suspects import FEATURES, features, unlike
 from synth.shards.reader import OpenShard
@@ -45,12 +45,14 @@ ROW: Final = np.dtype(
         ("suspect", "u1"),
         ("like", "<i4"),
         *((name, "<f4") for name in ("left", "top", "width", "height", "stroke", "slant")),
+        ("profiles", "u1", (2, BANDS)),
     ]
 )
 """What the index says of an image.
 
 `class` and `writer` are numbers (writer -1: not known); `rows` and `columns` the size of its mask; `suspect` bits of
-`SUSPICIONS`; `like` the class that it looks like, or -1; the rest as `extract.Extracted` has it.
+`SUSPICIONS`; `like` the class that it looks like, or -1; `profiles` is what `extract.profiles` gives; the rest as
+`extract.Extracted` has it.
 """
 
 EMPTY: Final = "no ink"
@@ -194,6 +196,7 @@ class _Making:
                 self._writer[self.found.writers[number]],
                 *(rows, columns, INVERTED if ink.inverted else 0, -1),
                 *(ink.left, ink.top, ink.width, ink.height, ink.stroke, ink.slant),
+                profiles(ink.mask),
             )
         )
         self._edges.append(ink.edge)
@@ -219,9 +222,9 @@ class _Making:
         looks = np.frombuffer(self._looks, np.uint8).reshape(-1, FEATURES)
         index["like"] = unlike(looks, index["class"])
         index["suspect"][index["like"] >= 0] |= UNLIKE
-        touching = np.array(self._edges) > _TOUCH
-        if touching.mean() < _TOUCHING:
-            index["suspect"][touching] |= CUT
+        edges = np.array(self._edges)
+        if (edges > 0).mean() < _TOUCHING:
+            index["suspect"][edges > _TOUCH] |= CUT
         data = io.BytesIO()
         np.save(data, index, allow_pickle=False)
         names = json.dumps([self.classes, self.writers], ensure_ascii=False).encode()
