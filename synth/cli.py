@@ -44,6 +44,14 @@ def _recipe_options(command: Any) -> Any:
                 metavar="DIR|FILE…",
                 help="Pictures to write on; one or several.",
             ),
+            click.option("--ink", type=click.Choice(["fonts", "handwriting"]), help="What texts are drawn with."),
+            click.option(
+                "--chars",
+                type=_FILE,
+                multiple=True,
+                metavar="DIR…",
+                help="Stores of characters to write with (`synth handwriting import`).",
+            ),
             click.option("--height", type=int, metavar="PIXELS", help="Image height (recipe: 32)."),
             click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary; other texts are dropped."),
             click.option("--recipe", default="scene", show_default=True, metavar="NAME|FILE", help="The look."),
@@ -65,6 +73,8 @@ def _load(
     corpus: Sequence[Path],
     fonts: Sequence[Path],
     backgrounds: Sequence[Path],
+    ink: str | None,
+    chars: Sequence[Path],
     height: int | None,
     charset: Path | None,
     recipe: str,
@@ -81,11 +91,17 @@ def _load(
         sections["fonts"] = {"paths": [str(path) for path in fonts]}
     if backgrounds:
         sections["background"] = {"paths": [str(path) for path in backgrounds]}
+    if chars:
+        sections["handwriting"] = {"chars": [str(path) for path in chars]}
+    if ink is not None:
+        sections.setdefault("handwriting", {})["weight"] = float(ink == "handwriting")
     if height is not None:
         sections["layout"] = {"height": height}
     loaded = Recipe.load(recipe, corpus=list(corpus), charset=charset, overrides=overrides, **sections)
     if not loaded.corpus.files and not (loaded.corpus.templates and loaded.corpus.template_share == 1):
         raise RecipeError("no corpus: give --corpus FILE, or corpus.files in the recipe")
+    if ink == "handwriting" and not loaded.handwriting.chars:
+        raise RecipeError("--ink handwriting: give --chars DIR, made by `synth handwriting import`")
     return loaded
 
 

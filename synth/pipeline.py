@@ -26,6 +26,7 @@ from synth.compose.legibility import unit_contrasts
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
 from synth.fonts.index import FontIndex, scan
+from synth.handwriting.stitch import NO_CLASS, NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
 from synth.render.shape import Run, Undrawable, shape_line
@@ -38,7 +39,7 @@ from synth.text.source import Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
 _BLANK = "no ink where ink is due"
-_UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
+_UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK, NO_CLASS, NOT_JOINED))
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
@@ -91,6 +92,7 @@ class _Beside:
     runs: list[Run]
     units: list[str]
     sides: list[str]
+    hand: Manuscript | None = None
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ class _Work:
     jitter: list[tuple[float, float]] | None = field(init=False)
     ppem: int = field(init=False)
     column: _Column | None = field(init=False)
+    hand: Manuscript | None = None
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
     beside: _Beside | None = field(init=False)
@@ -163,14 +166,49 @@ class Pipeline:
         return scan(self.recipe.fonts.paths or None)
 
     @cached_property
+    def _all_fonts(self) -> FontBook:
+        excluded = set(self.recipe.fonts.exclude)
+        return FontBook([face for face in self._index.faces if face.family not in excluded], self.recipe.fonts)
+
+    @cached_property
+    def hand(self) -> Hand | None:
+        """What writes by hand, where the recipe has it.
+
+        Raises:
+            ScriptoriumError: a store that cannot be used, or none of 2,000 texts of the corpus can be written.
+        """
+        config, charset = self.recipe.handwriting, self.charset
+        if not config.chars or not config.weight:
+            return None
+        hand = Hand(
+            config,
+            self._all_fonts,
+            direction=self.recipe.corpus.direction,
+            allowed=lambda text: charset is None or not charset.missing(text),
+        )
+        lacking: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+
+        def able(text: str) -> bool:
+            reason, characters = hand.lacking(text)
+            lacking.update(characters)
+            reasons[reason] += 1
+            return not reason
+
+        if not self.source.any_text(able):
+            raise _unwritable(reasons.most_common(1)[0][0], lacking)
+        return hand
+
+    @cached_property
     def book(self) -> FontBook:
         """The fonts of the recipe.
 
         Raises:
             ScriptoriumError: there are none, or they draw none of 2,000 texts of the corpus files.
         """
-        excluded = set(self.recipe.fonts.exclude)
-        book = FontBook([face for face in self._index.faces if face.family not in excluded], self.recipe.fonts)
+        book = self._all_fonts
+        if self.hand is not None and self.recipe.handwriting.weight == 1:
+            return book
         lacking: Counter[str] = Counter()
         rng = np.random.default_rng(0)
 
@@ -201,15 +239,22 @@ class Pipeline:
             lacking = "a dictionary (--charset FILE)" if self.charset is None else "a corpus (--corpus FILE)"
             raise ScriptoriumError(f"corpus.min_per_unit: a plan needs {lacking}")
         faces = sorted(f"{face.digest} {face.number}" for face in self.book.faces)
-        inputs = {"faces": faces, "fallback": self.recipe.fonts.fallback}
+        inputs: dict[str, Any] = {"faces": faces, "fallback": self.recipe.fonts.fallback}
+        if self.hand is not None:
+            inputs["handwriting"] = [self.hand.digests(), self.recipe.handwriting.model_dump(mode="json")]
         return plan_coverage(config, self.charset, self.source.files, self._drawable, self.recipe.seed, inputs)
 
     def _drawable(self, text: str) -> bool:
-        """Whether one of a few faces draws a text."""
+        """Whether the hand writes a text, and one of a few faces draws it, as far as they are used."""
+        if self.hand is not None:
+            if not self.hand.able(text, recase=False):
+                return False
+            if self.recipe.handwriting.weight == 1:
+                return True
         rng = np.random.default_rng(0)
         for _ in range(_FACES_TRIED):
             try:
-                runs = self._runs(text, self.book.choose(text, rng))
+                runs = self._runs(text, self.book.choose(text, rng), None)
             except Uncovered:
                 return False
             except Refused:
@@ -358,6 +403,7 @@ class Pipeline:
             "charset": hashlib.sha256(charset.read_bytes()).hexdigest() if charset else None,
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
             "backgrounds": [_named(path, pictures) for path in self._backgrounds.pictures],
+            **({} if self.hand is None else {"handwriting": self.hand.digests()}),
             "libraries": {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES},
         }
 
@@ -427,10 +473,15 @@ class Pipeline:
                 work.drawn = self.source.draw(rng, work.files_only)
             finally:
                 self._count_texts(work)
-        try:
-            work.faces = self.book.choose(work.drawn.text, rng)
-        except Uncovered as uncovered:
-            raise Refused(NO_FONT, uncovered.characters) from None
+        work.hand = None
+        if self.hand is not None and rng.random() < self.recipe.handwriting.weight:
+            work.hand = self._written(work.drawn, rng, recase=work.planned is None)
+            work.drawn, work.faces = work.hand.drawn, []
+        else:
+            try:
+                work.faces = self.book.choose(work.drawn.text, rng)
+            except Uncovered as uncovered:
+                raise Refused(NO_FONT, uncovered.characters) from None
         work.spacing, work.jitter = 0.0, None
         if not work.plain:
             if layout.spacing_share and rng.random() < layout.spacing_share:
@@ -443,7 +494,7 @@ class Pipeline:
                     for up, size in shifts.tolist()
                 ]
         work.column = None
-        if layout.vertical.p:
+        if layout.vertical.p and work.hand is None:
             vertical, chances = layout.vertical, rng.random(3).tolist()
             # A crop of a single letter is as wide as high: nobody turns it.
             if chances[0] < vertical.p and len(work.drawn.units) > 1:
@@ -454,7 +505,16 @@ class Pipeline:
         step = int(rng.random() * 4) / 3 if high > low else 0.0
         work.ppem = max(6, round(layout.height * (low + (high - low) * step)))
 
+    def _written(self, drawn: Drawn, rng: np.random.Generator, *, recase: bool) -> Manuscript:
+        assert self.hand is not None
+        try:
+            return self.hand.write(drawn, rng, recase=recase)
+        except Unwritable as problem:
+            raise Refused(problem.reason, problem.characters) from None
+
     def _shape(self, work: _Work) -> None:
+        if work.hand is not None:
+            return
         work.runs = self._runs(work.drawn.text, work.faces, work.column, work.spacing)
 
     def _look_beside(self, work: _Work) -> None:
@@ -462,7 +522,7 @@ class Pipeline:
         work.beside = None
         if not work.plain and self._neighboured:
             try:
-                work.beside = self._beside(work.faces, work.column, work.rng)
+                work.beside = self._beside(work)
             finally:
                 self._count_texts(work)
 
@@ -470,18 +530,27 @@ class Pipeline:
         """Ink of the line and of its neighbours."""
         drawing = draw_line if work.column is None else draw_column
         try:
-            work.ink = drawing(
-                work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
-            )
+            if work.hand is not None:
+                assert self.hand is not None
+                work.ink = self.hand.draw(work.hand, work.ppem, work.rng, plain=work.plain)
+            else:
+                work.ink = drawing(
+                    work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
+                )
         except NoInk as no_ink:
             raise Refused(_BLANK, no_ink.unit) from None
+        except Unwritable as problem:
+            raise Refused(problem.reason, problem.characters) from None
         if work.plain:
             return
         neighbours = None
         if work.beside is not None:
             # Where the face draws nothing for a letter, there is no neighbour.
-            with suppress(NoInk):
-                mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
+            with suppress(NoInk, Unwritable):
+                if work.beside.hand is not None and self.hand is not None:
+                    mask = self.hand.draw(work.beside.hand, work.ppem, work.rng).mask
+                else:
+                    mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
         work.draft = Draft(work.ink, neighbours)
 
@@ -569,16 +638,24 @@ class Pipeline:
         return units, text
 
     def _meta(self, work: _Work) -> dict[str, Any]:
-        faces = work.faces
-        main = faces[0][0] if len(faces) == 1 else max(faces, key=lambda part: part[2] - part[1])[0]
         meta: dict[str, Any] = {
             "source": self._names.get(work.drawn.source, work.drawn.source),
-            "font": main.name,
+            "font": "",
             "background": work.composed.background,
             "contrast": work.contrast,
         }
-        if len(faces) > 1:
-            meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
+        faces = work.faces
+        if work.hand is not None:
+            meta["font"] = f"handwriting {work.hand.store}".rstrip()
+            if work.hand.writer:
+                meta["writer"] = work.hand.writer
+            if work.hand.fonts:
+                meta["fallback"] = work.hand.fonts
+        else:
+            main = faces[0][0] if len(faces) == 1 else max(faces, key=lambda part: part[2] - part[1])[0]
+            meta["font"] = main.name
+            if len(faces) > 1:
+                meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
         if work.plain:
             meta["plain"] = True
         if work.column is not None:
@@ -625,9 +702,8 @@ class Pipeline:
         except Undrawable as undrawable:
             raise Refused(_BAD_SHAPE, undrawable.characters) from None
 
-    def _beside(
-        self, faces: list[tuple[Face, int, int]], column: _Column | None, rng: np.random.Generator
-    ) -> _Beside | None:
+    def _beside(self, work: _Work) -> _Beside | None:
+        rng, faces, column = work.rng, work.faces, work.column
         config = self.recipe.surroundings
         sides: list[str] = []
         if config.above and rng.random() < config.above:
@@ -638,11 +714,13 @@ class Pipeline:
             sides.append("before" if rng.random() < 0.5 else "after")
         if not sides:
             return None
-        text, units, _ = self.source.draw(rng)
+        text, units, source = self.source.draw(rng)
         if len(units) > _NEIGHBOUR_WORDS:
             units = units[:_NEIGHBOUR_WORDS]
             text = "".join(units)
         try:
+            if work.hand is not None:
+                return _Beside([], units, sides, self._written(Drawn(text, units, source), rng, recase=True))
             # In the same hand, as on a page; where that lacks a glyph, there is no neighbour.
             return _Beside(self._runs(text, [(faces[0][0], 0, len(text))], column), units, sides)
         except Refused:
@@ -796,6 +874,20 @@ def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
     return ScriptoriumError(
         f"no text of the corpus can be drawn: no font has {names}{' …' if len(lacking) > 20 else ''}; "
         "give --fonts DIR or run `synth fonts install SCRIPT`"
+    )
+
+
+def _unwritable(reason: str, lacking: Counter[str]) -> ScriptoriumError:
+    """What to tell when the corpus holds nothing that the character sets can write."""
+    names = " ".join(c for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20])
+    if reason == NOT_JOINED:
+        return ScriptoriumError(
+            f"no text of the corpus can be stitched: {names} should join with their neighbours, and letters written "
+            "alone do not look so; draw it with fonts, or set handwriting.joined: isolated to have it nevertheless"
+        )
+    return ScriptoriumError(
+        f"no text of the corpus can be written: the character sets have no {names}, and nothing may stand in for them "
+        "(handwriting.missing); give further sets with --chars, or fonts that look written with handwriting.fonts"
     )
 
 

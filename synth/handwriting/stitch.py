@@ -209,18 +209,14 @@ class Hand:
 
     # -- what is written --------------------------------------------------------------------------------------------
 
-    def able(self, text: str) -> bool:
-        """Whether a text can be written, all policies for missing classes taken."""
-        try:
-            self._letters(text, True)
-        except Unwritable:
-            return False
-        return True
+    def able(self, text: str, *, recase: bool = True) -> bool:
+        """Whether a text can be written, with all that may stand in for missing classes."""
+        return not self.lacking(text, recase=recase)[0]
 
-    def lacking(self, text: str) -> tuple[str, str]:
+    def lacking(self, text: str, *, recase: bool = True) -> tuple[str, str]:
         """Why a text cannot be written, and the characters to blame; empty if it can."""
         try:
-            self._letters(text, True)
+            self._letters(text, recase)
         except Unwritable as problem:
             return problem.reason, problem.characters
         return "", ""
@@ -240,6 +236,7 @@ class Hand:
         inked = [letter for letter in letters if letter.way is not None]
         text = drawn.text
         if any(letter.way is not None and letter.way.text != text[letter.start : letter.stop] for letter in inked):
+            # The label says what is written.
             drawn = _rewritten(drawn, letters)
         done = Manuscript(drawn, self._ordered(letters, drawn.text))
         needed = [piece for letter in inked if letter.way is not None for piece in letter.way.pieces]
