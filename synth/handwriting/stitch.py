@@ -45,6 +45,8 @@ _SLANT_UNIT: Final = 0.15  # of slants: what counts as the same distance
 _EDGE: Final = 0.75  # pixels of a mask on each side that are soft edge, not ink
 _FLAT: Final = (1.3, 3.0)  # width over height from which width has a say in a letter's size, and from which it decides
 _SMALL: Final = 0.25  # em: below it both ways, width and height decide together
+_TALLER: Final = 0.3  # em more than the reference's height, at most
+_AGAIN: Final = 100.0  # distance added to the image used last: nobody writes a letter twice in the same way
 _WIDEST: Final = 1.8  # of the reference's width or height, whichever is more
 _ROWS: Final = np.arange(28) * 0.075 - 1.4  # em from the baseline, downwards: where neighbouring contours are compared
 _OVERLAP: Final = 0.25  # of the narrower letter's width, that boxes may overlap by
@@ -73,14 +75,20 @@ class Unwritable(Exception):
         self.characters = characters
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """A class's part in a letter: code points `start` to `stop`, and where the reference has it."""
+    """A class's part in a letter: code points `start` to `stop`, and where the reference has it.
+
+    Of each image of the class, `scales` has the em per pixel of its mask, so that it is as large as the reference's
+    box, and `strokes` the logarithm of its stroke width in em.
+    """
 
     start: int
     stop: int
     kind: int
     box: Box
+    scales: NDArray[np.float32]
+    strokes: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +162,7 @@ class Hand:
         self._fonts = _own_book(config.fonts) if config.fonts else book
         self._ways: dict[tuple[str, bool], _Way | None] = {}
         self._written: dict[str, list[int]] = {}
+        self._faces: dict[int, Face] = {}
         self._glyphs = GlyphCache(8 << 20)
         self._masks: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._bytes = 0
@@ -191,11 +200,9 @@ class Hand:
         starts = np.searchsorted(kind[order], np.arange(len(self.classes) + 1)).tolist()
         self._ranges: list[tuple[int, int]] = list(pairwise(starts))
         self._kind = {text: k for k, text in enumerate(self.classes) if starts[k + 1] > starts[k]}
-        self._strokes: list[float] = self._index["stroke"].tolist()
-        self._slants: list[float] = self._index["slant"].tolist()
-        self._shapes: list[tuple[int, int]] = list(
-            zip(self._index["rows"].tolist(), self._index["columns"].tolist(), strict=True)
-        )
+        self._strokes, self._slants = self._index["stroke"].copy(), self._index["slant"].copy()
+        self._rows, self._columns = self._index["rows"].copy(), self._index["columns"].copy()
+        self._edges = self._index["profiles"].copy()
         # Which classes each writer has, as bits.
         self._has: list[int] = [0] * len(self._writers)
         for k in self._kind.values():
@@ -241,10 +248,10 @@ class Hand:
         done = Manuscript(drawn, self._ordered(letters, drawn.text))
         needed = [piece for letter in inked if letter.way is not None for piece in letter.way.pieces]
         if needed:
-            seed, who = self._writer(needed, rng)
+            piece, seed, who = self._writer(needed, rng)
             done.store = self.stores[int(self._origin[seed][0])].folder.name
             done.writer = self._writers[who][1] if who >= 0 else ""
-            like = self._measured(seed, next(piece.box for piece in needed if self._is_of(seed, piece.kind)))
+            like = float(piece.strokes[seed - self._ranges[piece.kind][0]]), float(self._slants[seed])
             used: dict[int, int] = {}
             for letter in inked:
                 assert letter.way is not None
@@ -328,7 +335,7 @@ class Hand:
         if kind is None:
             return None
         setting = self._reference.setting(letter) or _UNKNOWN
-        piece = _Piece(0, len(letter), kind, setting.box)
+        piece = self._piece(0, len(letter), kind, setting.box)
         return _Way(letter, (piece,), joins=setting.joins, headline=setting.headline)
 
     def _in_other_case(self, letter: str, recase: bool) -> _Way | None:
@@ -349,7 +356,7 @@ class Hand:
             kind = self._kind_of_mark(letter[part.start : part.stop])
             if kind is None:
                 return None
-            pieces.append(_Piece(part.start, part.stop, kind, part.box))
+            pieces.append(self._piece(part.start, part.stop, kind, part.box))
         return _Way(letter, tuple(pieces), joins=setting.joins, headline=setting.headline)
 
     def _with_mark(self, letter: str) -> _Way | None:
@@ -367,7 +374,7 @@ class Hand:
         if setting is None or box is None:
             return None
         count = len(letter)
-        return _Way(letter, (_Piece(0, count, below, setting.box), _Piece(0, count, above, box)))
+        return _Way(letter, (self._piece(0, count, below, setting.box), self._piece(0, count, above, box)))
 
     def _kind_of_mark(self, text: str) -> int | None:
         """The class of a character or, where it is a mark, of what has its shape but stands alone."""
@@ -378,33 +385,28 @@ class Hand:
 
     # -- whose hand -------------------------------------------------------------------------------------------------
 
-    def _is_of(self, image: int, kind: int) -> bool:
-        first, last = self._ranges[kind]
-        return first <= image < last
+    def _writer(self, needed: Sequence[_Piece], rng: np.random.Generator) -> tuple[_Piece, int, int]:
+        """A piece and its image to begin with, and its writer, who has as many of the classes as can be found.
 
-    def _writer(self, needed: Sequence[_Piece], rng: np.random.Generator) -> tuple[int, int]:
-        """An image to begin with, and its writer, one who has as many of the classes as can be found (-1: not known)."""
+        The writer is -1 if not known.
+        """
         wanted = 0
         for piece in needed:
             wanted |= 1 << piece.kind
-        best: tuple[int, int, int] | None = None
+        best, most = (needed[0], 0, -1), -1
         for _ in range(_TRIES):
-            first, last = self._ranges[needed[int(rng.random() * len(needed))].kind]
+            piece = needed[int(rng.random() * len(needed))]
+            first, last = self._ranges[piece.kind]
             seed = first + int(rng.random() * (last - first))
             who = self._author[seed]
             if who < 0:
-                return seed, who
+                return piece, seed, who
             score = (self._has[who] & wanted).bit_count()
-            if best is None or score > best[0]:
-                best = score, seed, who
+            if score > most:
+                best, most = (piece, seed, who), score
             if score == wanted.bit_count():
                 break
-        assert best is not None
-        return best[1:]
-
-    def _measured(self, image: int, box: Box) -> tuple[float, float]:
-        """Logarithm of the stroke width in em, and slant, of an image written into a box."""
-        return math.log(max(self._strokes[image] * self._scale(image, box), 1e-4)), self._slants[image]
+        return best
 
     def _image(
         self, piece: _Piece, who: int, like: tuple[float, float], last_used: int, rng: np.random.Generator
@@ -417,14 +419,11 @@ class Hand:
                 # Nobody writes a letter twice in the same way.
                 return low + (pick - low + 1) % (high - low) if pick == last_used else pick
         count = last - first
-        tried = (rng.random(min(count, _CANDIDATES)) * count).astype(np.intp) + first
-        best, least = last_used, math.inf
-        for image in tried.tolist():
-            stroke, slant = self._measured(image, piece.box)
-            away = ((stroke - like[0]) / _STROKE_UNIT) ** 2 + ((slant - like[1]) / _SLANT_UNIT) ** 2
-            if away < least and (image != last_used or best < 0):
-                best, least = image, away
-        return best
+        tried = (rng.random(min(count, _CANDIDATES)) * count).astype(np.intp)
+        away = ((piece.strokes[tried] - like[0]) / _STROKE_UNIT) ** 2
+        away += ((self._slants[first + tried] - like[1]) / _SLANT_UNIT) ** 2
+        away[tried == last_used - first] += _AGAIN
+        return first + int(tried[away.argmin()])
 
     def _able_faces(self, letter: str) -> list[int]:
         """Faces that may draw a letter that has no class: those that look written by hand, by number."""
@@ -449,7 +448,9 @@ class Hand:
             most = max(votes.values())
             best = sorted(number for number, count in votes.items() if count == most)
             number = best[int(rng.random() * len(best))]
-            face = self._fonts.open(self._fonts.faces[number])
+            if number not in self._faces:
+                self._faces[number] = self._fonts.open(self._fonts.faces[number])
+            face = self._faces[number]
             names.add(face.name)
             for letter in left:
                 if number in self._able_faces(_glyphs(letter)):
@@ -458,21 +459,20 @@ class Hand:
 
     # -- ink --------------------------------------------------------------------------------------------------------
 
-    def _scale(self, image: int, box: Box) -> float:
-        """Em per pixel of an image's mask, so that it is as large as the reference's box."""
-        rows, columns = self._shapes[image]
-        tall, broad = max(rows - 2 * _EDGE, 1.0), max(columns - 2 * _EDGE, 1.0)
-        height, width = box.bottom - box.top, box.right - box.left
-        by_height, by_width = height / tall, width / broad
-        proportion = width / max(height, 1e-3)
-        low, high = _FLAT
+    def _piece(self, start: int, stop: int, kind: int, box: Box) -> _Piece:
+        first, last = self._ranges[kind]
+        rows, columns = self._rows[first:last], self._columns[first:last]
+        tall, broad = np.maximum(rows - 2 * _EDGE, 1), np.maximum(columns - 2 * _EDGE, 1)
+        height, width = max(box.bottom - box.top, 1e-3), max(box.right - box.left, 1e-3)
         if height < _SMALL and width < _SMALL:
             share = 0.5
         else:
-            share = min(max(math.log(max(proportion, 1e-3) / low) / math.log(high / low), 0.0), 1.0)
-        scale: float = by_height ** (1 - share) * by_width**share
-        widest = _WIDEST * max(width, height)
-        return min(scale, widest / broad, (height + 0.3) / tall)
+            low, high = _FLAT
+            share = min(max(math.log(width / height / low) / math.log(high / low), 0.0), 1.0)
+        scales = (height / tall) ** (1 - share) * (width / broad) ** share
+        scales = np.minimum(scales, np.minimum(_WIDEST * max(width, height) / broad, (height + _TALLER) / tall))
+        strokes = np.log(np.maximum(self._strokes[first:last] * scales, 1e-4))
+        return _Piece(start, stop, kind, box, scales.astype(np.float32), strokes.astype(np.float32))
 
     def _mask(self, image: int) -> NDArray[np.uint8]:
         mask = self._masks.get(image)
@@ -517,6 +517,7 @@ class Hand:
         for mark in marks:
             mark.press(pen, _PEN * ppem)
         left, right = _contours(marks, firsts, ppem)
+        contacts = _contacts(left, right)
         line = Placed()
         x, end = 0.0, 0
         at, origin = -1, 0
@@ -531,7 +532,7 @@ class Hand:
             if at:
                 gap = middle if plain else middle + 0.25 * (high - low) * (chance - 0.5)
                 gap = _HEAD_GAP * gap if joining else gap + len(blanks) * space * (0.8 + 0.4 * chance)
-                x += _contact(left, right, at) + gap * ppem
+                x += contacts[at - 1] + gap * ppem
             last, origin = origin, round(x)
             if joining:
                 _join(line, right[at - 1, :-1] + last, left[at, :-1] + origin, pen, ppem, letter.way.headline)
@@ -562,10 +563,10 @@ class Hand:
         middle, stretch = (main.box.left + main.box.right) / 2, 1.0
         if len(way.pieces) > 1:
             image = letter.images[way.pieces.index(main)]
-            broad = self._shapes[image][1] * self._scale(image, main.box)
+            broad = float(self._columns[image] * main.scales[image - self._ranges[main.kind][0]])
             stretch = min(max(broad / max(main.box.right - main.box.left, 1e-3), 0.6), 1.6)
         for piece, image in zip(way.pieces, letter.images, strict=True):
-            scale = self._scale(image, piece.box) * size * ppem
+            scale = float(piece.scales[image - self._ranges[piece.kind][0]]) * size * ppem
             mask = self._mask(image)
             rows, columns = mask.shape
             height, width = max(1, round(rows * scale)), max(1, round(columns * scale))
@@ -576,8 +577,8 @@ class Hand:
             x = (middle + ((piece.box.left + piece.box.right) / 2 - middle) * stretch) * ppem - width / 2
             y = ((piece.box.top + piece.box.bottom) / 2 * size - rise) * ppem - height / 2
             mask, left = _slanted(mask, round(x), slant)
-            edges = self._index["profiles"][image]
-            stroke = self._strokes[image] * scale
+            edges = self._edges[image]
+            stroke = float(self._strokes[image]) * scale
             start, stop = letter.start + piece.start, letter.start + piece.stop
             marks.append(_Mark(mask, left, round(y), stroke, edges, start, stop))
 
@@ -711,15 +712,18 @@ def _contours(
     return left, right
 
 
-def _contact(left: NDArray[np.float64], right: NDArray[np.float64], at: int) -> float:
-    """From the origin of a letter's predecessor to its own where their contours touch."""
-    before = right[at - 1, :-1]
+def _contacts(left: NDArray[np.float64], right: NDArray[np.float64]) -> list[float]:
+    """From the origin of each letter to that of the next where their contours touch."""
+    before = right[:-1, :-1]
     # A row up or down is no less near.
-    reach = np.maximum(before, np.maximum(np.append(before[1:], -np.inf), np.append(-np.inf, before[:-1])))
-    touch = float((reach - left[at, :-1]).max())
-    boxes = float(right[at - 1, -1] - left[at, -1])
-    narrower = min(float(right[at - 1, -1] - left[at - 1, -1]), float(right[at, -1] - left[at, -1]))
-    return min(max(touch, boxes - _OVERLAP * narrower), boxes)
+    reach = before.copy()
+    np.maximum(reach[:, 1:], before[:, :-1], out=reach[:, 1:])
+    np.maximum(reach[:, :-1], before[:, 1:], out=reach[:, :-1])
+    touch = (reach - left[1:, :-1]).max(1)
+    boxes = right[:-1, -1] - left[1:, -1]
+    widths = right[:, -1] - left[:, -1]
+    contacts: list[float] = np.clip(touch, boxes - _OVERLAP * np.minimum(widths[:-1], widths[1:]), boxes).tolist()
+    return contacts
 
 
 def _spread(line: Placed, blanks: Sequence[_Letter], start: float, stop: float) -> None:
