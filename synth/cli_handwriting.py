@@ -85,4 +85,4 @@ def report(store: Path, output: Path | None) -> None:
     """Show a store: characters per class and writer, samples, and what is suspect, as an HTML page."""
     from synth.handwriting.report import write_report
 
-    click.echo(write_report(store, output or store.with_name(f"{store.resolve().name}.html")), nl=False)
+    click.echo(write_report(store, output or store.parent / f"{store.resolve().name}.html"), nl=False)
