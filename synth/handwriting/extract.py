@@ -198,13 +198,14 @@ def strokes(mask: Grey) -> tuple[float, float]:
     """
     padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0).astype(np.float32)
     across, down = padded[:-1, 1:] - padded[:-1, :-1], padded[1:, :-1] - padded[:-1, :-1]
-    contour = float(cv2.magnitude(across, down).sum())
+    # Not by OpenCV, whose roots depend on where arrays lie in memory: whole numbers and single roots come out the same.
+    contour = float(np.sqrt(across * across + down * down).sum(dtype=np.float64))
     x, y = cv2.Scharr(padded, cv2.CV_32F, 1, 0), cv2.Scharr(padded, cv2.CV_32F, 0, 1)
     upright = np.abs(x) > np.abs(y)
     xs, ys = x[upright], y[upright]
-    weight = float((xs * xs).sum())
-    slant = float((xs * ys).sum()) / weight if weight else 0.0
-    return 2 * float(padded.sum()) / max(contour, 1.0), slant
+    weight = float((xs * xs).sum(dtype=np.float64))
+    slant = float((xs * ys).sum(dtype=np.float64)) / weight if weight else 0.0
+    return 2 * float(padded.sum(dtype=np.float64)) / max(contour, 1.0), slant
 
 
 def profiles(mask: Grey) -> NDArray[np.uint8]:

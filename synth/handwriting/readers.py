@@ -444,7 +444,7 @@ def _listed(place: _Place, options: Options) -> list[tuple[str, str, str]]:
         at = f" (line {short})" if short else ""
         raise ScriptoriumError(f"{name}: each line should be path, TAB, character and, if known, TAB, writer{at}")
     return [
-        (row[path_at].strip(), row[label_at].strip(), row[writer_at].strip() if 0 < writer_at < len(row) else "")
+        (row[path_at].strip(), row[label_at].strip(), row[writer_at].strip() if 0 <= writer_at < len(row) else "")
         for row in table
     ]
 

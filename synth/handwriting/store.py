@@ -9,10 +9,12 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import cv2
 import lmdb
 import numpy as np
 from numpy.typing import NDArray
@@ -123,14 +125,16 @@ def import_set(
     if output.is_dir() and any(output.iterdir()):
         raise ScriptoriumError(f"{output}: is not empty; name a new folder")
     found = read_set(source, options or Options())
-    paper = judge(_some(found))
+    with _quiet():
+        paper = judge(_some(found))
     if ink is not None:
         paper = Paper(ink, paper.threshold)
     with claim(output) as aside:
         made = _Making(aside / "store", found)
         try:
-            for number in tqdm(range(len(found)), desc="characters", unit="", disable=None, leave=False):
-                made.add(number, paper)
+            with _quiet():
+                for number in tqdm(range(len(found)), desc="characters", unit="", disable=None, leave=False):
+                    made.add(number, paper)
             head = made.finish(source.name, paper)
         finally:
             made.close()
@@ -147,6 +151,17 @@ def import_set(
         Counter(dict(zip(names, classes, strict=True))),
         Counter({text: count for text, count in suspects.items() if count}),
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without OpenCV's own messages on broken pictures: they are counted and named."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _some(found: CharacterSet) -> Iterator[Grey]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Final
 
 import cv2
@@ -70,22 +71,41 @@ def unlike(found: NDArray[np.uint8], classes: NDArray[np.int32]) -> NDArray[np.i
     sizes = np.bincount(classes)
     compared = _some_of_each(classes, len(sizes))
     known, of = found[compared].astype(np.float32), classes[compared]
+    # What looks like nothing of its class has no say in how its class varies.
+    plain = _directions(known, np.eye(FEATURES, dtype=np.float32))
+    rows = np.arange(len(known))
+    usual = np.concatenate(
+        [(of[near] == of[part, None]).any(1) for part, near in _nearest(plain, plain, rows, _NEIGHBOURS)]
+    )
     middle = known.mean(0)
-    white = _whitening(known, of)
+    white = _whitening(known[usual], of[usual]) if usual.any() else np.eye(FEATURES, dtype=np.float32)
     known = _directions(known - middle, white)
+    places = np.full(len(found), -1)
+    places[compared] = rows
     for start in range(0, len(found), _CHUNK):
-        own = classes[start : start + _CHUNK]
-        likeness = _directions(found[start : start + _CHUNK] - middle, white) @ known.T
-        places = np.searchsorted(compared, np.arange(start, start + len(own)))
-        here = places < len(compared)
-        here[here] = compared[places[here]] == np.flatnonzero(here) + start
-        likeness[here, places[here]] = -np.inf
-        nearest = of[np.argpartition(-likeness, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]]
-        for k in np.flatnonzero(~(nearest == own[:, None]).any(1) & (sizes[own] >= _LEAST)):
-            names, votes = np.unique(nearest[k], return_counts=True)
-            if votes.max() >= _OF_ONE_CLASS:
-                suspect[start + k] = names[votes.argmax()]
+        points = _directions(found[start : start + _CHUNK] - middle, white)
+        for part, near in _nearest(points, known, places[start : start + _CHUNK], _NEIGHBOURS):
+            own, neighbours = classes[start + part], of[near]
+            for k in np.flatnonzero(~(neighbours == own[:, None]).any(1) & (sizes[own] >= _LEAST)):
+                names, votes = np.unique(neighbours[k], return_counts=True)
+                if votes.max() >= _OF_ONE_CLASS:
+                    suspect[start + part[k]] = names[votes.argmax()]
     return suspect
+
+
+def _nearest(
+    points: NDArray[np.float32], known: NDArray[np.float32], places: NDArray[np.intp], count: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """For stretches of points, their numbers and those of the `count` known ones that are nearest.
+
+    `places` says which known one a point itself is, or -1.
+    """
+    for start in range(0, len(points), _CHUNK):
+        part = np.arange(start, min(start + _CHUNK, len(points)))
+        likeness = points[part] @ known.T
+        itself = np.flatnonzero(places[part] >= 0)
+        likeness[itself, places[part][itself]] = -np.inf
+        yield part, np.argpartition(-likeness, count, axis=1)[:, :count]
 
 
 def _some_of_each(classes: NDArray[np.int32], count: int) -> NDArray[np.intp]:
