@@ -35,7 +35,11 @@ def handwriting() -> None:
 @click.option("--writer", metavar="REGEX", help="The writer in a picture's path, likewise.")
 @click.option("--grid", metavar="ROWSxCOLUMNS", help="The pictures are sheets with a character in each cell.")
 @click.option(
-    "--inset", type=click.FloatRange(0, 0.4), default=0.04, show_default=True, help="Cut off a cell's sides, as a share."
+    "--inset",
+    type=click.FloatRange(0, 0.4),
+    default=0.04,
+    show_default=True,
+    help="Cut off a cell's sides, as a share.",
 )
 @click.option("--transposed", is_flag=True, help="Images of IDX, CSV or NPZ are stored by columns.")
 @click.option("--ink", type=click.Choice(["dark", "bright"]), help="Default: what most images say.")

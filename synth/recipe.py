@@ -62,7 +62,9 @@ _MarginsX = Annotated[tuple[_MarginX, _MarginX], AfterValidator(_ordered)]
 _MarginsY = Annotated[tuple[_MarginY, _MarginY], AfterValidator(_ordered)]
 _CornerShifts = Annotated[tuple[_CornerShift, _CornerShift], AfterValidator(_ordered)]
 _Angles = Annotated[tuple[_Degrees, _Degrees], AfterValidator(_ordered)]
-Kind = Literal["flat", "paper", "gradient", "grain", "cloth", "stains", "wall", "ruled", "squared", "clutter", "pictures"]
+Kind = Literal[
+    "flat", "paper", "gradient", "grain", "cloth", "stains", "wall", "ruled", "squared", "clutter", "pictures"
+]
 
 
 class CorpusFile(Section):

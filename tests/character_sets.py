@@ -45,7 +45,9 @@ HANDS = {"ann": (0.0, 0), "bob": (0.35, 0), "cid": (-0.1, 2)}
 """Slant and boldness of three writers."""
 
 
-def characters(font: Path, texts: Sequence[str], writers: Sequence[str] = tuple(HANDS), each: int = 2) -> list[Character]:
+def characters(
+    font: Path, texts: Sequence[str], writers: Sequence[str] = tuple(HANDS), each: int = 2
+) -> list[Character]:
     """Each letter by each writer, `each` times, never quite the same."""
     face = Face(scan([font]).faces[0])
     found = []

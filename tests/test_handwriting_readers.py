@@ -25,9 +25,10 @@ def found(dejavu: list[Path], own_cache: Path) -> list[Character]:
 
 def same(read: CharacterSet, found: list[Character], writers: bool = True) -> None:
     """The set read has just these characters, whatever their order."""
-    got = sorted((text, who if writers else "", read.image(k).tobytes()) for k, (text, who) in enumerate(
-        zip(read.texts, read.writers, strict=True)
-    ))
+    got = sorted(
+        (text, who if writers else "", read.image(k).tobytes())
+        for k, (text, who) in enumerate(zip(read.texts, read.writers, strict=True))
+    )
     assert got == sorted((c.text, c.writer if writers else "", c.image.tobytes()) for c in found)
 
 
@@ -160,7 +161,9 @@ def test_flat_folder_with_table(found: list[Character], tmp_path: Path) -> None:
     same(read, found)
     assert read.left_out == {"named in the table, but not there": 1}
     (tmp_path / "labels.tsv").unlink()
-    table = "writer,filename,character\n" + "".join(f"{c.writer},images/{k}.png,{c.text}\n" for k, c in enumerate(found))
+    table = "writer,filename,character\n" + "".join(
+        f"{c.writer},images/{k}.png,{c.text}\n" for k, c in enumerate(found)
+    )
     (tmp_path / "mine.csv").write_text(table, encoding="utf-8")
     same(read_set(tmp_path, Options(table=tmp_path / "mine.csv")), found)
 
@@ -233,8 +236,13 @@ def test_npz(found: list[Character], tmp_path: Path) -> None:
 
 def test_npz_of_floating_point_numbers(found: list[Character], tmp_path: Path) -> None:
     images = np.stack([c.image for c in found]).astype(np.float64) / 255
-    np.savez(tmp_path / "x.npz", x_train=images[:20, ..., None], y_train=[c.text for c in found[:20]],
-             x_test=images[20:, ..., None], y_test=[c.text for c in found[20:]])
+    np.savez(
+        tmp_path / "x.npz",
+        x_train=images[:20, ..., None],
+        y_train=[c.text for c in found[:20]],
+        x_test=images[20:, ..., None],
+        y_test=[c.text for c in found[20:]],
+    )
     read = read_set(tmp_path, Options())
     order = {read.image(k).tobytes() for k in range(len(read))}
     assert len(read) == len(found) and len(order) == len({c.image.tobytes() for c in found})

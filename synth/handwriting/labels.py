@@ -151,7 +151,12 @@ def parse_table(text: str, where: object) -> dict[str, str]:
         name_at, text_at, table = named, at, table[1:]
     # EMNIST: label and decimal code points, of which there is one per line but where both cases share a class.
     numbers = [row[text_at:] for row in table]
-    if not name_at and text_at == 1 and all(part.isdecimal() for row in numbers for part in row) and any(len(part) > 1 for r in numbers for part in r):
+    if (
+        not name_at
+        and text_at == 1
+        and all(part.isdecimal() for row in numbers for part in row)
+        and any(len(part) > 1 for r in numbers for part in r)
+    ):
         shared = [row for row in table if len(row) > 2]
         if shared:
             one = " and ".join(chr(int(part)) for part in shared[0][1:])

@@ -138,7 +138,9 @@ class _Place:
                 return self._zip.read(member)
             return (self.root / name).read_bytes()
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise ScriptoriumError(f"{self.path}: {name}: broken inside the archive ({error}); fetch it again") from None
+            raise ScriptoriumError(
+                f"{self.path}: {name}: broken inside the archive ({error}); fetch it again"
+            ) from None
         except OSError as error:
             raise ScriptoriumError(f"{self.root / name}: cannot be read ({error.strerror})") from None
 

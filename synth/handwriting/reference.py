@@ -18,7 +18,9 @@ from synth.fonts.face import Face
 from synth.fonts.index import FaceInfo, sfnt_path
 from synth.render.shape import script_of
 
-JOINED: Final = frozenset({"Arab", "Syrc", "Mong", "Nkoo", "Mand", "Phag", "Adlm", "Rohg", "Mani", "Phlp", "Sogd", "Ougr"})
+JOINED: Final = frozenset(
+    {"Arab", "Syrc", "Mong", "Nkoo", "Mand", "Phag", "Adlm", "Rohg", "Mani", "Phlp", "Sogd", "Ougr"}
+)
 """Scripts whose letters change their shape where they join: letters of their own, side by side, are not how they look."""
 
 HEADLINED: Final = {"Deva": "क", "Beng": "ক", "Guru": "ਕ", "Tirh": "𑒏"}
@@ -27,8 +29,8 @@ HEADLINED: Final = {"Deva": "क", "Beng": "ক", "Guru": "ਕ", "Tirh": "𑒏"}
 _SIZE: Final = 64  # pixels per em at which shapes are compared
 _BAND: Final = (0.05, 0.1)  # above and below the top of HEADLINED's letter, em: where a headline is looked for
 _NEAR: Final = 0.03  # of a letter's ends, em, that a headline reaches where it joins
-_ALIKE: Final = 0.86  # correlation of two letters' shapes from which one may stand for the other
-_PROPORTION: Final = 1.3  # of their widths over heights, at most
+_ALIKE: Final = 0.9  # correlation of two letters' shapes from which one may stand for the other
+_PROPORTION: Final = 1.25  # of their widths over heights, at most
 
 _NAMED_SO: Final = re.compile(
     r"(?i)hand|(?<!In)script|cursive|brush|\bpen\b|marker|chalk|crayon|casual|callig|scrawl|scribble|comic|kaiti|xingkai|gothic ?pen"

@@ -39,6 +39,7 @@ NOT_JOINED: Final = "letters that should join"
 
 _JITTER: Final = 2.5  # standard deviations at most
 _TRIES: Final = 8  # writers looked at for one who has all letters
+_FEW: Final = 4  # images of a class that say as much of how its letter leans as is known without any
 _CANDIDATES: Final = 12  # images among which the nearest in stroke width and slant is taken
 _STROKE_UNIT: Final = 0.25  # of the logarithm of stroke widths, and
 _SLANT_UNIT: Final = 0.15  # of slants: what counts as the same distance
@@ -58,7 +59,15 @@ _RTL: Final = regex.compile(r"[\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
 _MIRRORED: Final = {a: b for a, m in BRACKETS.items() for b, n in BRACKETS.items() if m == -n} | {
     a: b for pair in ("<>", "«»", "‹›") for a, b in (pair, pair[::-1])
 }
-_CLONES: Final = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0307": ".", "\u0327": ",", "\u0323": "."}
+_CLONES: Final = {
+    "\u0300": "`",
+    "\u0301": "'",
+    "\u0302": "^",
+    "\u0303": "~",
+    "\u0307": ".",
+    "\u0327": ",",
+    "\u0323": ".",
+}
 
 
 class Unwritable(Exception):
@@ -200,7 +209,8 @@ class Hand:
         starts = np.searchsorted(kind[order], np.arange(len(self.classes) + 1)).tolist()
         self._ranges: list[tuple[int, int]] = list(pairwise(starts))
         self._kind = {text: k for k, text in enumerate(self.classes) if starts[k + 1] > starts[k]}
-        self._strokes, self._slants = self._index["stroke"].copy(), self._index["slant"].copy()
+        self._strokes = self._index["stroke"].copy()
+        self._slants = _leaning(self._index["slant"], self._ranges)
         self._rows, self._columns = self._index["rows"].copy(), self._index["columns"].copy()
         self._edges = self._index["profiles"].copy()
         # Which classes each writer has, as bits.
@@ -559,7 +569,9 @@ class Hand:
             y -= round(rise * ppem)
             marks.append(_Mark(mask, x, y, strokes(mask)[0], profiles(mask), letter.start, letter.stop))
             return
-        main = max(way.pieces, key=lambda piece: (piece.box.right - piece.box.left) * (piece.box.bottom - piece.box.top))
+        main = max(
+            way.pieces, key=lambda piece: (piece.box.right - piece.box.left) * (piece.box.bottom - piece.box.top)
+        )
         middle, stretch = (main.box.left + main.box.right) / 2, 1.0
         if len(way.pieces) > 1:
             image = letter.images[way.pieces.index(main)]
@@ -652,6 +664,16 @@ class _Mark:
 _KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _FAR: Final = float(1 << 30)
 _UNKNOWN: Final = Setting(Box(0.05, -0.7, 0.6, 0.0), (), (False, False), 0.0)
+
+
+def _leaning(slants: NDArray[np.float32], ranges: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    """Slants without what is their letters' own: a slash leans in every hand."""
+    found = slants.copy()
+    for first, last in ranges:
+        count = last - first
+        if count:
+            found[first:last] -= np.float32(np.median(slants[first:last]) * (count / (count + _FEW)))
+    return found
 
 
 def _glyphs(letter: _Letter) -> str:
@@ -751,7 +773,7 @@ def _join(
     near = np.flatnonzero(np.abs(_ROWS - headline) < _HEADLINE)
     last, first = near[ends[near].argmax()], near[starts[near].argmin()]
     x0, x1 = float(ends[last]), float(starts[first])
-    if not 1 <= x1 - x0 < ppem:
+    if not 0 < x1 - x0 < ppem:
         return
     y0, y1 = _ROWS[last] * ppem, _ROWS[first] * ppem
     pad = math.ceil(pen) + 2

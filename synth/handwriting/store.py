@@ -140,9 +140,7 @@ def import_set(
             made.close()
         replace_folder(aside / "store", output)
     names = head["classes"]
-    suspects = {
-        text: int(((made.index["suspect"] & bit) > 0).sum()) for bit, text in SUSPICIONS.items()
-    }
+    suspects = {text: int(((made.index["suspect"] & bit) > 0).sum()) for bit, text in SUSPICIONS.items()}
     classes = np.bincount(made.index["class"], minlength=len(names)).tolist()
     return Imported(
         output,
@@ -314,7 +312,9 @@ class Store:
         except (ValueError, KeyError, TypeError, EOFError) as error:
             raise ScriptoriumError(f"{folder}: a broken store ({error}); import the set again") from None
         if version > VERSION:
-            raise ScriptoriumError(f"{folder}: made by a later version; import the set again, or bring yours up to date")
+            raise ScriptoriumError(
+                f"{folder}: made by a later version; import the set again, or bring yours up to date"
+            )
 
     def _opened(self) -> OpenShard:
         if self._process != os.getpid():
