@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -113,7 +114,7 @@ def test_contours_keep_their_distance_where_boxes_overlap(sans: FontBook, latin:
             count, labels, stats, _ = cv2.connectedComponentsWithStats((ink.mask > 100).astype(np.uint8))
             assert count == len(words) + 1, words
             order = np.argsort(stats[1:, cv2.CC_STAT_LEFT]) + 1
-            for one, other in zip(order, order[1:], strict=False):
+            for one, other in pairwise(order):
                 left, right = labels == one, labels == other
                 gaps = []
                 for row in range(len(labels)):

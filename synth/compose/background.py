@@ -112,7 +112,7 @@ def _squared(rng: np.random.Generator) -> NDArray[np.float32]:
 def _lines(rng: np.random.Generator, length: int, period: float) -> NDArray[np.float32]:
     """Coverage of printed lines across `length` pixels."""
     away = np.abs((np.arange(length) + rng.uniform(0, period)) % period - period / 2)
-    return np.clip(rng.uniform(0.5, 1.0) + 0.5 - away, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(rng.uniform(0.5, 1.0) + 0.5 - away, 0, 1), np.float32)
 
 
 _DETAIL: dict[str, Callable[[np.random.Generator], NDArray[np.float32]]] = {

@@ -161,7 +161,7 @@ def _coverage(grey: Grey, threshold: str) -> Grey | None:
         if not below.any():
             return None
         depth = max(float((local - values)[below].mean()), 4.0)
-        coverage = 0.5 + (local - values) / (2 * depth)
+        coverage: NDArray[Any] = 0.5 + (local - values) / (2 * depth)
     else:
         ink, paper = values[grey <= level], values[grey > level]
         # Not the darkest, which are few, nor the mean, which would take soft and faint strokes for full ones.
@@ -171,7 +171,7 @@ def _coverage(grey: Grey, threshold: str) -> Grey | None:
         # Noise of the paper stays out, but soft edges stay in.
         clean = max(bright - 2 * float(paper.std()), level + 0.3 * (bright - level))
         coverage = (clean - values) / max(clean - dark, 1.0)
-    return (np.clip(coverage, 0, 1) * np.float32(255)).astype(np.uint8)
+    return np.asarray(np.clip(coverage, 0, 1) * 255, np.uint8)
 
 
 def _without_specks(alpha: Grey) -> Grey | None:

@@ -563,7 +563,7 @@ def _npz(place: _Place, options: Options, table: dict[str, str] | None) -> Chara
     writers: list[str] = []
     pictures = {key: value for key, value in arrays.items() if value.ndim in (3, 4) and value.dtype.kind in "uif"}
     for key, images in pictures.items():
-        # Of several pairs, the labels are those that are called alike: x_train and y_train, train-imgs and train-labels.
+        # Of several pairs, those go together that are called alike: x_train and y_train, train-imgs and train-labels.
         fitting = [other for other, value in arrays.items() if value.ndim == 1 and len(value) == len(images)]
         labels = _partner(key, [name for name in fitting if "writer" not in name.lower()])
         if labels is None:
@@ -587,7 +587,7 @@ def _npz(place: _Place, options: Options, table: dict[str, str] | None) -> Chara
 
 
 def _partner(key: str, others: Sequence[str]) -> str | None:
-    """Of arrays of the right length, the one whose name has most in common with `key`'s; letters do not count as such."""
+    """Of the names of arrays of the right length, the one that has most parts in common with `key`."""
     parts = set(re.split(r"[^a-z0-9]+", key.lower()))
     return max(others, key=lambda other: len(parts & set(re.split(r"[^a-z0-9]+", other.lower()))), default=None)
 
@@ -676,7 +676,7 @@ def _csv_values(place: _Place, name: str) -> tuple[list[str], NDArray[np.uint8]]
             if not alone:
                 labels.append(parts.pop(at).strip().strip('"').removesuffix(".0"))
             row = np.array(parts, np.float64)
-            if len(row) != images.shape[1] or not (0 <= row.min() and row.max() <= 255):
+            if len(row) != images.shape[1] or not (row.min() >= 0 and row.max() <= 255):
                 raise ValueError
         except (ValueError, IndexError):
             raise ScriptoriumError(
@@ -694,7 +694,7 @@ _GNT_HEAD: Final = struct.Struct("<I2sHH")
 
 
 def _gnt(place: _Place, options: Options, table: dict[str, str] | None) -> CharacterSet:
-    """GNT: size, GBK code, width, height and pixels of each character; a file is of one writer (CASIA, Liu et al. 2011)."""
+    """GNT: size, GBK code, width, height and pixels of each character; a file has one writer (Liu et al., 2011)."""
     found = _Gnt("CASIA GNT", place=place, files=place.ending(".gnt"))
     by_writer = _pattern(options.writer_pattern, "--writer")
     names: list[str] = []

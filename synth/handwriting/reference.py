@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from synth.fonts.book import FontBook
 from synth.fonts.face import Face
 from synth.fonts.index import FaceInfo, sfnt_path
-from synth.render.shape import script_of
+from synth.render.line import GlyphCache, Placed, place_runs
+from synth.render.shape import Undrawable, script_of, shape_run
 
 JOINED: Final = frozenset(
     {"Arab", "Syrc", "Mong", "Nkoo", "Mand", "Phag", "Adlm", "Rohg", "Mani", "Phlp", "Sogd", "Ougr"}
 )
-"""Scripts whose letters change their shape where they join: letters of their own, side by side, are not how they look."""
+"""Scripts whose letters change their shape where they join: side by side, letters written alone look wrong."""
 
 HEADLINED: Final = {"Deva": "क", "Beng": "ক", "Guru": "ਕ", "Tirh": "𑒏"}
 """Scripts whose letters hang from a line that joins them, and a letter whose top it is."""
@@ -33,8 +34,9 @@ _ALIKE: Final = 0.9  # correlation of two letters' shapes from which one may sta
 _PROPORTION: Final = 1.25  # of their widths over heights, at most
 
 _NAMED_SO: Final = re.compile(
-    r"(?i)hand|(?<!In)script|cursive|brush|\bpen\b|marker|chalk|crayon|casual|callig|scrawl|scribble|comic|kaiti|xingkai|gothic ?pen"
-    r"|dancing|caveat|pacifico|purisa|dekko|kalam|gochi|shadows into|reenie|indie flower|nanum ?(?:pen|brush)|yomogi|klee"
+    r"(?i)hand|(?<!In)script|cursive|brush|\bpen\b|marker|chalk|crayon|casual|callig|scrawl|scribble|comic|kaiti|xingkai"
+    r"|dancing|caveat|pacifico|purisa|dekko|kalam|gochi|shadows into|reenie|indie flower|nanum ?(?:pen|brush)|yomogi"
+    r"|klee"
 )
 
 
@@ -164,7 +166,7 @@ class Reference:
         return cv2.resize(mask, (24, 24), interpolation=cv2.INTER_AREA), mask.shape[1] / mask.shape[0]
 
     def mark(self, composed: str, base: str) -> Box | None:
-        """Where the marks of a precomposed letter are, by what is there beside its base; None where that cannot be told."""
+        """Where the marks of a precomposed letter are: what is there beside its base; None if that cannot be told."""
         face = self.face(composed + base)
         if face is None:
             return None
@@ -194,7 +196,7 @@ def _around(one: Box, other: Box) -> Box:
 
 
 def _shaped(face: Face, text: str) -> tuple[list[tuple[int, Box | None]], float]:
-    """First code point and ink of each glyph that the font draws for a text, from the text's origin; and its advance."""
+    """First code point and ink, from the text's origin, of each glyph that the font draws for it; and its advance."""
     buffer = hb.Buffer()
     buffer.add_str(text)
     buffer.guess_segment_properties()
@@ -216,9 +218,6 @@ def _shaped(face: Face, text: str) -> tuple[list[tuple[int, Box | None]], float]
 
 def _drawn(face: Face, text: str) -> tuple[NDArray[np.uint8], int, int] | None:
     """Coverage of a text at _SIZE pixels per em, and its left and top from the origin."""
-    from synth.render.line import GlyphCache, Placed, place_runs
-    from synth.render.shape import Undrawable, shape_run
-
     line = Placed()
     try:
         run = shape_run(face, text, 0, len(text), rtl=False, script=script_of(text[0]))

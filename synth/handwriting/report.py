@@ -47,10 +47,11 @@ def write_report(folder: Path, output: Path) -> str:
     index, head = store.index, store.head
     sizes = np.bincount(index["class"], minlength=len(store.classes))
     writers = f"by {counted(len(store.writers), 'writer')}" if store.writers else "writers not known"
+    stroke = np.median(index["stroke"] / np.maximum(index["rows"], index["columns"]))
     lines = [
         f"{folder}: {counted(len(index), 'character')} of {counted(len(store.classes), 'class', 'classes')}, {writers}",
         f"  of a class: {sizes.min():,} to {sizes.max():,}, in the middle {int(np.median(sizes)):,}",
-        f"  strokes {np.median(index['stroke'] / np.maximum(index['rows'], index['columns'])):.0%} of a character's size",
+        f"  strokes {stroke:.0%} of a character's size",
     ]
     for bit, reason in SUSPICIONS.items():
         if count := int((index["suspect"] & bit > 0).sum()):

@@ -57,7 +57,7 @@ _PEN: Final = 0.03  # em by which a stroke may be widened or thinned to the line
 _MASKS: Final = 48 << 20  # bytes of masks kept
 _RTL: Final = regex.compile(r"[\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
 _MIRRORED: Final = {a: b for a, m in BRACKETS.items() for b, n in BRACKETS.items() if m == -n} | {
-    a: b for pair in ("<>", "«»", "‹›") for a, b in (pair, pair[::-1])
+    a: b for a, b in zip("<>«»‹›", "><»«›‹", strict=True)
 }
 _CLONES: Final = {
     "\u0300": "`",

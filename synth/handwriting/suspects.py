@@ -29,7 +29,7 @@ _CHUNK: Final = 512
 
 
 def features(mask: Grey) -> NDArray[np.uint8]:
-    """What a character looks like: strengths of its edges in 8 directions and 6 × 6 places (after Dalal and Triggs, 2005).
+    """What a character looks like: its edges in 8 directions and 6 × 6 places (after Dalal and Triggs, 2005).
 
     Args:
         mask: height × width.
@@ -51,7 +51,8 @@ def features(mask: Grey) -> NDArray[np.uint8]:
     slopes = np.stack((cv2.Sobel(view, cv2.CV_32F, 1, 0).ravel(), cv2.Sobel(view, cv2.CV_32F, 0, 1).ravel()))
     edges = np.maximum(_TURNS @ slopes, 0).reshape(len(_ANGLES), _CELLS, _SIDE // _CELLS, _CELLS, _SIDE // _CELLS)
     found = np.sqrt(edges.mean(axis=(2, 4))).ravel()
-    return np.minimum(found * (1024 / max(float(np.linalg.norm(found)), 1e-6)), 255).astype(np.uint8)
+    scaled = found * (1024 / max(float(np.linalg.norm(found)), 1e-6))
+    return np.asarray(np.minimum(scaled, 255), np.uint8)
 
 
 def unlike(found: NDArray[np.uint8], classes: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -128,7 +129,7 @@ def _whitening(points: NDArray[np.float32], classes: NDArray[np.int32]) -> NDArr
     common = (away.T @ away / len(points)).astype(np.float64)
     common[np.diag_indices_from(common)] += _SHRINK * np.trace(common) / len(common) + 1e-6
     values, vectors = np.linalg.eigh(common)
-    return (vectors / np.sqrt(values)).astype(np.float32)
+    return np.asarray(vectors / np.sqrt(values), np.float32)
 
 
 def _directions(points: NDArray[Any], white: NDArray[np.float32]) -> NDArray[np.float32]:
