@@ -26,13 +26,13 @@ from synth.compose.legibility import unit_contrasts
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
 from synth.fonts.index import FontIndex, scan
-from synth.handwriting.stitch import NO_CLASS, NOT_JOINED, Hand, Manuscript, Unwritable
+from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
 from synth.render.shape import Run, Undrawable, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
-from synth.shards.record import NO_FONT, Record, pack_polygons
+from synth.shards.record import NO_CLASS, NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
 from synth.text.plan import CoveragePlan, plan_coverage
 from synth.text.source import Drawn, TextSource

@@ -138,8 +138,8 @@ class Handwriting(Section):
     weight: Share = Field(1.0, description="share of samples that are stitched; fonts draw the others")
     missing: tuple[Literal["case", "compose", "font"], ...] = Field(
         ("case", "compose", "font"),
-        description="what stands in for a missing class, in order: the other case, base and mark, a handwriting-like "
-        "font; texts with others are refused",
+        description="what stands in for a missing class, in order: the other case, base and mark, a font that looks "
+        "written; texts with others are refused",
     )
     joined: Literal["refuse", "isolated"] = Field(
         "refuse", description="texts whose letters should join (Arabic, Syriac, ...): refused, or in isolated letters"

@@ -21,11 +21,12 @@ from synth.fonts.face import Face
 from synth.fonts.index import scan
 from synth.handwriting.readers import Options
 from synth.handwriting.reference import Reference
-from synth.handwriting.stitch import NO_CLASS, NOT_JOINED, Hand, Unwritable
+from synth.handwriting.stitch import NOT_JOINED, Hand, Unwritable
 from synth.handwriting.store import Store, import_set
 from synth.pipeline import Pipeline
 from synth.recipe import Fonts, Handwriting, Recipe
 from synth.render.line import Ink
+from synth.shards.record import NO_CLASS
 from synth.text.source import Drawn
 from synth.text.units import split_units
 
@@ -291,6 +292,10 @@ def test_letters_composed_of_base_and_mark(sans: FontBook, latin: Path, dejavu: 
         assert ink.baseline == pytest.approx(wanted, abs=4)
         # The acute is there, apart from the e.
         assert cv2.connectedComponents((ink.mask > 127).astype(np.uint8))[0] == 3
+    done = writer.write(text("a’n–a"), np.random.default_rng(0))
+    assert done.drawn.text == "a’n–a" and not done.fonts
+    boxes = inked(write(writer, "-a–"))
+    assert boxes[2][2] - boxes[2][0] > 1.2 * (boxes[0][2] - boxes[0][0])
     # The dot of the i is in an accent's way; there is no tilde in the set; and it may be forbidden.
     assert refusal(writer, "í") == (NO_CLASS, "í")
     assert refusal(writer, "ñ") == (NO_CLASS, "ñ")
@@ -373,7 +378,6 @@ def test_headlines_are_joined(own_cache: Path, tmp_path: Path) -> None:
         count, _, stats, _ = cv2.connectedComponentsWithStats((ink.mask > 60).astype(np.uint8))
         # Two words, each in one piece.
         assert count - 1 == 2, stats
-    # Apart in a font that has no headline there, as where it is not known.
     reference = Reference(book)
     setting = reference.setting("कि")
     assert setting is not None and [(p.start, p.stop) for p in setting.parts] == [(0, 1), (1, 2)]
@@ -381,6 +385,20 @@ def test_headlines_are_joined(own_cache: Path, tmp_path: Path) -> None:
     code_points = write(writer, "किम", unit="codepoint")
     assert code_points.boxes[1, 0] < code_points.boxes[0, 0] < code_points.boxes[2, 0]
     assert not code_points.shared.any()
+
+
+def test_marks_that_a_font_draws_as_one(own_cache: Path, tmp_path: Path) -> None:
+    """Noto Sans Devanagari has a glyph for े and ं together."""
+    words = "में"
+    face = next(f for f in fontset.faces_of(words) if f.info.family == "Noto Sans Devanagari")
+    found = [Character(c, "ann", drawn(face, c, 30 + 2 * k, frame=64)) for c in "मेंा" for k in range(2)]
+    writer = hand(FontBook([face.info], Fonts()), store(tmp_path, found))
+    parts = Reference(FontBook([face.info], Fonts())).setting(words)
+    assert parts is not None and [(p.start, p.stop) for p in parts.parts] == [(0, 1), (1, 3)]
+    ink = write(writer, words, unit="codepoint")
+    base, vowel, nasal = ink.boxes
+    assert vowel[3] < base[1] + 0.4 * (base[3] - base[1]) and nasal[3] <= vowel[3] + 2 and not ink.shared.any()
+    assert not writer.able("मैं")
 
 
 def test_letters_of_one_shape(sans: FontBook) -> None:

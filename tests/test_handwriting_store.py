@@ -76,6 +76,20 @@ def test_profiles_of_a_wedge() -> None:
     assert (profiles(np.full((1, 1), 255, np.uint8)) == [[0] * BANDS, [254] * BANDS]).all()
 
 
+@given(st.integers(1, 70), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_profiles_band_by_band(height: int, width: int, seed: int) -> None:
+    mask = ((np.random.default_rng(seed).random((height, width)) < 0.1) * 255).astype(np.uint8)
+    left, right = profiles(mask)
+    for band in range(BANDS):
+        touched = [r for r in range(height) if r * BANDS < (band + 1) * height and (r + 1) * BANDS > band * height]
+        columns = np.flatnonzero(mask[touched].any(0))
+        if len(columns):
+            assert left[band] == round(columns[0] * 254 / width)
+            assert right[band] == round((columns[-1] + 1) * 254 / width)
+        else:
+            assert left[band] == right[band] == BARE
+
+
 def test_soft_edges_stay_soft(face: Face) -> None:
     image = drawn(face, "S")
     found = extract(image, DARK)

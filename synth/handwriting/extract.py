@@ -215,14 +215,15 @@ def profiles(mask: Grey) -> NDArray[np.uint8]:
         2 × BANDS: leftmost and rightmost edge of the ink in 254ths of the width; BARE where there is none.
     """
     height, width = mask.shape
-    found = np.full((2, BANDS), BARE, np.uint8)
     inked = mask > 100
-    rows = np.flatnonzero(inked.any(1))
-    first = inked.argmax(1)[rows]
-    last = width - inked[:, ::-1].argmax(1)[rows]
-    # A row may reach into several bands, and a band into several rows.
-    for band in range(BANDS):
-        here = (rows + 1 > band * height / BANDS) & (rows < (band + 1) * height / BANDS)
-        if here.any():
-            found[:, band] = round(first[here].min() * 254 / width), round(last[here].max() * 254 / width)
-    return found
+    bare = ~inked.any(1)
+    # A row more, of no ink, so that the last band may end there. A row may reach into several bands.
+    first, last = np.full(height + 1, width), np.full(height + 1, -1)
+    first[:height] = np.where(bare, width, inked.argmax(1))
+    last[:height] = np.where(bare, -1, width - inked[:, ::-1].argmax(1))
+    edges = np.arange(BANDS + 1) * height
+    ends = np.stack((edges[:-1] // BANDS, -(-edges[1:] // BANDS)), axis=1).ravel()
+    left, right = np.minimum.reduceat(first, ends)[::2], np.maximum.reduceat(last, ends)[::2]
+    found = np.rint(np.stack((left, right)) * (254 / width))
+    found[:, right < 0] = BARE
+    return found.astype(np.uint8)

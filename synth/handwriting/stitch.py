@@ -24,17 +24,17 @@ from synth.fonts.book import FontBook
 from synth.fonts.face import Face
 from synth.fonts.index import scan
 from synth.handwriting.extract import BANDS, BARE, profiles, strokes
-from synth.handwriting.reference import JOINED, Box, Reference, Setting, looks_written
+from synth.handwriting.reference import JOINED, Box, Part, Reference, Setting, looks_written
 from synth.handwriting.store import DOUBTED, Store
 from synth.recipe import Fonts, Handwriting
 from synth.render.line import GlyphCache, Ink, Placed, place_runs
 from synth.render.shape import Undrawable, script_of, shape_line
+from synth.shards.record import NO_CLASS
 from synth.text import bidi
 from synth.text.source import Drawn
 from synth.text.ucd import BRACKETS
 from synth.text.units import split_units
 
-NO_CLASS: Final = "no handwriting has a character"
 NOT_JOINED: Final = "letters that should join"
 
 _JITTER: Final = 2.5  # standard deviations at most
@@ -54,11 +54,14 @@ _OVERLAP: Final = 0.25  # of the narrower letter's width, that boxes may overlap
 _HEAD_GAP: Final = 0.25  # of the gap, where headlines join
 _HEADLINE: Final = 0.15  # em above and below its place that a headline's end is looked for
 _PEN: Final = 0.03  # em by which a stroke may be widened or thinned to the line's own
+_DRAWN: Final = 4096  # letters by fonts kept
 _MASKS: Final = 48 << 20  # bytes of masks kept
 _RTL: Final = regex.compile(r"[\p{Bidi_Class=R}\p{Bidi_Class=AL}]")
 _MIRRORED: Final = {a: b for a, m in BRACKETS.items() for b, n in BRACKETS.items() if m == -n} | {
     a: b for a, b in zip("<>«»‹›", "><»«›‹", strict=True)
 }
+_WRITTEN_AS: Final = {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-"}
+"""Signs that a pen does not tell apart but by their size and place."""
 _CLONES: Final = {
     "\u0300": "`",
     "\u0301": "'",
@@ -172,6 +175,7 @@ class Hand:
         self._ways: dict[tuple[str, bool], _Way | None] = {}
         self._written: dict[str, list[int]] = {}
         self._faces: dict[int, Face] = {}
+        self._drawn: dict[tuple[str, str, int], _Mark] = {}
         self._glyphs = GlyphCache(8 << 20)
         self._masks: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._bytes = 0
@@ -292,7 +296,11 @@ class Hand:
             at = stop
         if lacking:
             joined = [letter for letter in lacking if self._should_join(letter)]
-            raise Unwritable(NOT_JOINED if joined else NO_CLASS, "".join(sorted(set(joined or lacking))))
+            if joined:
+                raise Unwritable(NOT_JOINED, "".join(sorted(set(joined))))
+            # Of a conjunct, what has no class of its own; if all has one, it is the conjunct that lacks one.
+            parts = ("".join(c for c in letter if c not in self._kind) or letter for letter in lacking)
+            raise Unwritable(NO_CLASS, "".join(sorted(set("".join(parts)))))
         return letters
 
     def _levels(self, text: str) -> list[int] | None:
@@ -331,6 +339,8 @@ class Hand:
                 way = self._in_other_case(letter, recase)
             elif policy == "compose":
                 way = self._composed(letter) or self._with_mark(letter)
+                if way is None and letter in _WRITTEN_AS:
+                    way = self._as_class(letter, _WRITTEN_AS[letter])
             elif self._able_faces(letter):
                 way = _Way(letter, glyphs=letter)
             if way is not None:
@@ -364,10 +374,24 @@ class Hand:
         pieces: list[_Piece] = []
         for part in setting.parts:
             kind = self._kind_of_mark(letter[part.start : part.stop])
-            if kind is None:
+            if kind is not None:
+                pieces.append(self._piece(part.start, part.stop, kind, part.box))
+            elif part.start and (marks := self._marks_apart(letter, setting.parts[0].stop, part)):
+                pieces += marks
+            else:
                 return None
-            pieces.append(self._piece(part.start, part.stop, kind, part.box))
         return _Way(letter, tuple(pieces), joins=setting.joins, headline=setting.headline)
+
+    def _marks_apart(self, letter: str, base: int, part: Part) -> list[_Piece]:
+        """Marks that the reference draws as one, each where it stands alone over the same base; none if one lacks."""
+        pieces: list[_Piece] = []
+        for at in range(part.start, part.stop):
+            alone = self._reference.setting(letter[:base] + letter[at])
+            kind = self._kind_of_mark(letter[at])
+            if kind is None or alone is None or [p.start for p in alone.parts] != [0, base]:
+                return []
+            pieces.append(self._piece(at, at + 1, kind, alone.parts[1].box))
+        return pieces
 
     def _with_mark(self, letter: str) -> _Way | None:
         """A precomposed letter written as what it is composed of."""
@@ -564,10 +588,13 @@ class Hand:
         way = letter.way
         assert way is not None
         if letter.face is not None:
-            mask, x, y = self._by_font(letter.face, _glyphs(letter), max(4, round(ppem * size)))
-            mask, x = _slanted(mask, x, slant)
-            y -= round(rise * ppem)
-            marks.append(_Mark(mask, x, y, strokes(mask)[0], profiles(mask), letter.start, letter.stop))
+            mark = self._by_font(letter.face, _glyphs(letter), max(4, round(ppem * size)))
+            mask, x = _slanted(mark.mask, mark.left, slant)
+            marks.append(
+                replace(
+                    mark, mask=mask, left=x, top=mark.top - round(rise * ppem), start=letter.start, stop=letter.stop
+                )
+            )
             return
         main = max(
             way.pieces, key=lambda piece: (piece.box.right - piece.box.left) * (piece.box.bottom - piece.box.top)
@@ -594,7 +621,10 @@ class Hand:
             start, stop = letter.start + piece.start, letter.start + piece.stop
             marks.append(_Mark(mask, left, round(y), stroke, edges, start, stop))
 
-    def _by_font(self, face: Face, text: str, ppem: int) -> tuple[NDArray[np.uint8], int, int]:
+    def _by_font(self, face: Face, text: str, ppem: int) -> _Mark:
+        key = (face.key, text, ppem)
+        if key in self._drawn:
+            return self._drawn[key]
         line = Placed()
         try:
             place_runs(line, shape_line(text, [(face, 0, len(text))]), ppem, self._glyphs)
@@ -602,7 +632,11 @@ class Hand:
             raise Unwritable(NO_CLASS, text) from None
         if not line.bitmaps:
             raise Unwritable(NO_CLASS, text)
-        return line.coverage()
+        mask, left, top = line.coverage()
+        if len(self._drawn) > _DRAWN:
+            self._drawn.clear()
+        mark = self._drawn[key] = _Mark(mask, left, top, strokes(mask)[0], profiles(mask), 0, len(text))
+        return mark
 
     def _run_dry(self, ink: Ink, ppem: int, rng: np.random.Generator) -> None:
         """Let pressure and the flow of ink vary along the line."""
