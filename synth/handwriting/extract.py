@@ -226,4 +226,4 @@ def profiles(mask: Grey) -> NDArray[np.uint8]:
     left, right = np.minimum.reduceat(first, ends)[::2], np.maximum.reduceat(last, ends)[::2]
     found = np.rint(np.stack((left, right)) * (254 / width))
     found[:, right < 0] = BARE
-    return found.astype(np.uint8)
+    return np.asarray(found, np.uint8)
