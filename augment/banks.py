@@ -61,10 +61,11 @@ def signed() -> NDArray[np.int16]:
 def _cloud_bank() -> NDArray[np.uint8]:
     rough = np.random.default_rng(3).standard_normal((HEIGHT // CLOUD, WIDTH // CLOUD), np.float32)
     smooth = np.asarray(cv2.resize(rough, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.float32)
-    # Equalised, so that a threshold at k/256 covers k/256 of the surface.
-    ranks = np.empty(smooth.size, np.int64)
-    ranks[np.argsort(smooth, axis=None, kind="stable")] = np.arange(smooth.size)
-    return (ranks * 256 // smooth.size).astype(np.uint8).reshape(smooth.shape)
+    # Equalised, so that a threshold at k/256 covers k/256 of the surface; by counting, as sorting takes 0.15 s.
+    low, high = float(smooth.min()), float(smooth.max())
+    levels = ((smooth - low) * (65535 / (high - low))).astype(np.uint16)
+    below = np.cumsum(np.bincount(levels.ravel(), minlength=65536))
+    return np.asarray(((below - 1) * 256 // smooth.size).astype(np.uint8)[levels])
 
 
 def window(bank: NDArray[Any], height: int, width: int, rng: np.random.Generator) -> NDArray[Any]:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from synth.cli_charset import charset
+from synth.cli_corpus import corpus
 from synth.cli_handwriting import handwriting
+from synth.cli_script import fonts_audit, script
 from synth.terminal import Commands, Several
 
 if TYPE_CHECKING:
@@ -144,17 +146,19 @@ def generate(
 
     from synth.engine import generate as run
     from synth.pipeline import Pipeline, located
-    from synth.report.summary import closing
+    from synth.report.summary import closing, planned
 
     # Images are small: threads inside OpenCV would only get in each other's way.
     cv2.setNumThreads(1)
     if min_per_unit is not None:
         override = (*override, f"corpus.min_per_unit={min_per_unit}")
     recipe = located(_load(override=override, **recipe_options))
+    if recipe.corpus.min_per_unit and count is not None:
+        recipe = recipe.with_keys("corpus", plan_span=max(count, 0))
     pipeline = Pipeline(recipe)
     if pipeline.plan is not None:
-        click.echo(pipeline.plan.text())
-        count = max(count or 0, len(pipeline.plan))
+        count = max(count or recipe.corpus.plan_span, len(pipeline.plan))
+        click.echo(planned(pipeline.plan, count), nl=False)
     count = 10_000 if count is None else count
     wanted = workers or _cores()
     # A worker takes longer to start than a few hundred images take to make.
@@ -304,17 +308,21 @@ def recipe() -> None:
 
 @recipe.command("list")
 def recipe_list() -> None:
-    """Name the presets."""
+    """Name the recipes that come with the package: looks, and scripts with a small corpus and a look each."""
     from synth.recipe import Recipe
 
+    click.echo("looks")
     for name in Recipe.presets():
-        click.echo(name)
+        click.echo(f"  {name}")
+    click.echo("scripts (with a small corpus; another look: -o base=scene)")
+    for name in Recipe.scripts():
+        click.echo(f"  {name}")
 
 
 @recipe.command("show")
 @click.argument("name")
 def recipe_show(name: str) -> None:
-    """Print a recipe in full, with comments; a good start for one of your own."""
+    """Print a recipe in full, its base included, with comments; a good start for one of your own."""
     from synth.recipe import Recipe
 
     click.echo(Recipe.load(name).to_yaml(), nl=False)
@@ -358,7 +366,10 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
 
 
 main.add_command(charset)
+main.add_command(corpus)
 main.add_command(handwriting)
+fonts.add_command(fonts_audit)
+main.add_command(script)
 
 
 def _cores() -> int:

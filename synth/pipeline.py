@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,22 +20,25 @@ from numpy.typing import NDArray
 
 import synth
 from augment.errors import ScriptoriumError
+from synth.cache import cache_dir
 from synth.compose import Refused
 from synth.compose.background import Backgrounds
 from synth.compose.composer import KEPT_INK, Composed, Composer, Draft, Neighbours
 from synth.compose.legibility import unit_contrasts
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
-from synth.fonts.index import FontIndex, scan
+from synth.fonts.index import FaceInfo, FontIndex, scan
+from synth.fonts.install import catalog
 from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
-from synth.recipe import Recipe
+from synth.recipe import Fonts, Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
-from synth.render.shape import Run, Undrawable, shape_line
+from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_CLASS, NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
-from synth.text.plan import CoveragePlan, plan_coverage
+from synth.text.plan import VERSION as plan_version
+from synth.text.plan import Plan, write_plan
 from synth.text.source import Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
@@ -43,7 +47,7 @@ _UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK, NO_CLASS, NOT_JOINED))
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
-_FACES_TRIED = 3
+_FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
 _CUT_OFF = "planned text cut off"
 _UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
@@ -167,8 +171,7 @@ class Pipeline:
 
     @cached_property
     def _all_fonts(self) -> FontBook:
-        excluded = set(self.recipe.fonts.exclude)
-        return FontBook([face for face in self._index.faces if face.family not in excluded], self.recipe.fonts)
+        return FontBook(_wanted(self._index.faces, self.recipe.fonts), self.recipe.fonts)
 
     @cached_property
     def hand(self) -> Hand | None:
@@ -226,11 +229,11 @@ class Pipeline:
         return book
 
     @cached_property
-    def plan(self) -> CoveragePlan | None:
-        """The texts of the first samples, where `corpus.min_per_unit` asks for a plan.
+    def plan(self) -> Plan | None:
+        """The plan, where `corpus.min_per_unit` asks for one: found in the cache, or made now and kept there.
 
         Raises:
-            ScriptoriumError: there is no dictionary or no corpus to plan with, or nothing can be covered.
+            ScriptoriumError: there is no dictionary or no corpus to plan with; see also `synth.text.plan.write_plan`.
         """
         config = self.recipe.corpus
         if not config.min_per_unit:
@@ -238,38 +241,59 @@ class Pipeline:
         if self.charset is None or not config.files:
             lacking = "a dictionary (--charset FILE)" if self.charset is None else "a corpus (--corpus FILE)"
             raise ScriptoriumError(f"corpus.min_per_unit: a plan needs {lacking}")
-        faces = sorted(f"{face.digest} {face.number}" for face in self.book.faces)
-        inputs: dict[str, Any] = {"faces": faces, "fallback": self.recipe.fonts.fallback}
-        if self.hand is not None:
-            inputs["handwriting"] = [self.hand.digests(), self.recipe.handwriting.model_dump(mode="json")]
-        return plan_coverage(config, self.charset, self.source.files, self._drawable, self.recipe.seed, inputs)
+        digests = self.source.digests()
+        # What it follows from: neither the look of the images nor their number.
+        basis: dict[str, Any] = {
+            "version": plan_version,
+            "corpus": config.model_dump(mode="json", exclude={"files", "charset", "plan_span"}),
+            "files": [[digests[str(file.path)], file.weight, file.piece] for file in config.files],
+            "units": self.charset.units,
+            "fonts": [[face.digest, face.number] for face in self.book.faces],
+            "fallback": [self.recipe.fonts.fallback, self.recipe.fonts.variations],
+            "seed": self.recipe.seed,
+            "libraries": _libraries(),
+        }
+        hand = self.hand
+        if hand is not None:
+            basis["handwriting"] = [hand.digests(), self.recipe.handwriting.model_dump(mode="json")]
+        path = cache_dir() / "plans" / (hashlib.sha256(_compact(basis).encode()).hexdigest()[:32] + ".plan")
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return Plan(path)
+        rng = np.random.default_rng([self.recipe.seed, config.min_per_unit])
 
-    def _drawable(self, text: str) -> bool:
-        """Whether the hand writes a text, and one of a few faces draws it, as far as they are used."""
-        if self.hand is not None:
-            if not self.hand.able(text, recase=False):
+        alone = hand is not None and self.recipe.handwriting.weight == 1
+
+        def covering(text: str) -> int:
+            written = 1 if hand is None else hand.covering(text)
+            return written if alone or not written else self.book.covering(text)
+
+        def drawable(text: str) -> bool:
+            if hand is not None and not hand.able(text, recase=False):
                 return False
-            if self.recipe.handwriting.weight == 1:
+            if alone:
                 return True
-        rng = np.random.default_rng(0)
-        for _ in range(_FACES_TRIED):
-            try:
-                runs = self._runs(text, self.book.choose(text, rng), None)
-            except Uncovered:
-                return False
-            except Refused:
-                continue
-            return bool(runs)
-        return False
+            for _ in range(_FACES_TRIED):
+                try:
+                    self._runs(text, self.book.choose(text, rng), None)
+                except Uncovered:
+                    return False
+                except Refused:
+                    continue
+                return True
+            return False
+
+        return write_plan(path, self.source, self.charset, config.min_per_unit, self.recipe.seed, covering, drawable)
 
     def _planned(self, index: int) -> Drawn | None:
         """The text that the plan has for a sample."""
-        plan = self.plan
-        if plan is None or index >= len(plan):
+        if self.plan is None:
             return None
-        text, source = plan[index]
+        number = self.plan.place(index, self.recipe.corpus.plan_span)
+        if number is None:
+            return None
         assert self.charset is not None
-        return Drawn(text, self.charset.split(text), source)
+        text, file = self.plan.text(number)
+        return Drawn(text, self.charset.split(text), self.source.names[file])
 
     @property
     def rejected_fonts(self) -> list[tuple[Path, str]]:
@@ -394,8 +418,6 @@ class Pipeline:
 
     def inputs(self) -> dict[str, Any]:
         """What bit identity rests on: digests of corpora, charset, fonts and backgrounds, and library versions."""
-        import hashlib
-
         charset = self.recipe.corpus.charset
         corpora, pictures = self.source.digests(), self._backgrounds.digests()
         return {
@@ -404,17 +426,17 @@ class Pipeline:
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
             "backgrounds": [_named(path, pictures) for path in self._backgrounds.pictures],
             **({} if self.hand is None else {"handwriting": self.hand.digests()}),
-            "libraries": {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES},
+            "libraries": _libraries(),
         }
 
     def head(self) -> dict[str, Any]:
-        """What a manifest says of the origin of its data: recipe and `inputs()`.
+        """What a manifest says of the origin of its data: recipe, `inputs()`, and what the plan is, if there is one.
 
         Of paths only the last part is kept, so that it does not matter where files lie or how a path was spelt; which
         files they were, the digests say.
         """
         recipe = _with_paths(self.recipe.model_dump(), lambda path: _absolute(path).name)
-        plan = {} if self.plan is None else {"plan": self.plan.facts()}
+        plan = {} if self.plan is None else {"plan": self.plan.facts.to_json()}
         return {"recipe": recipe, "inputs": self.inputs(), **plan}
 
     # -- the stages ---------------------------------------------------------------------------------------------
@@ -866,14 +888,29 @@ def _kept(inside: NDArray[np.float64] | None, units: list[str]) -> tuple[int, in
     return first, last
 
 
+def _wanted(faces: Sequence[FaceInfo], fonts: Fonts) -> list[FaceInfo]:
+    """The faces of the families that a recipe wants. Raises ScriptoriumError where it names some and none is there."""
+    named, excluded = set(fonts.families), set(fonts.exclude)
+    wanted = [face for face in faces if face.family not in excluded and (not named or face.family in named)]
+    if named and not wanted:
+        raise ScriptoriumError(
+            f"fonts.families: none of {', '.join(fonts.families)} is among the fonts found; "
+            "run `synth fonts install SCRIPT`, or let all fonts be used: -o fonts.families=[]"
+        )
+    return wanted
+
+
 def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
     """What to tell when the corpus holds nothing that the fonts draw; the characters most often met are named."""
     names = " ".join(
         f"{c} U+{ord(c):04X}" for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20]
     )
+    scripts = Counter(script_of(c) for c in lacking)
+    entries = {script_of(entry.sample[0]): entry for entry in reversed(catalog().values())}
+    script = next((entries[code].code for code, _ in scripts.most_common() if code in entries), "SCRIPT")
     return ScriptoriumError(
         f"no text of the corpus can be drawn: no font has {names}{' …' if len(lacking) > 20 else ''}; "
-        "give --fonts DIR or run `synth fonts install SCRIPT`"
+        f"give --fonts DIR or run `synth fonts install {script}`"
     )
 
 
@@ -916,6 +953,10 @@ def _absolute(path: Path) -> Path:
 
 def _named(path: Path, digests: dict[str, str]) -> dict[str, str]:
     return {"name": path.name, "sha256": digests[str(path)]}
+
+
+def _libraries() -> dict[str, str | None]:
+    return {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES}
 
 
 def _version(name: str) -> str | None:

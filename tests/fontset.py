@@ -58,6 +58,11 @@ LANGUAGES = {
     "ja": "Jpan",
     "zh": "Hans",
     "ko": "Hang",
+    "fa": "Arab",
+    "ur": "Aran",
+    "syr": "Syrc",
+    "de-Latf": "Latf",
+    "la": "la-Latn",
 }
 """The corpora of one language each, and the script to install fonts for (ISO 15924)."""
 

@@ -45,6 +45,13 @@ COMMANDS = (
     ["charset", "diff"],
     ["charset", "merge"],
     ["charset", "check"],
+    ["corpus"],
+    ["corpus", "build"],
+    ["corpus", "from-wordlist"],
+    ["corpus", "from-hunspell"],
+    ["corpus", "from-text"],
+    ["corpus", "random"],
+    ["corpus", "report"],
 )
 
 

@@ -495,8 +495,10 @@ def test_planned_texts_keep_their_case(latin: Path, dejavu: list[Path], corpus: 
         )
     )
     assert pipeline.plan is not None
-    labels = [sample.text for sample in pipeline.samples(range(len(pipeline.plan)))]
-    assert labels == [pipeline.plan[k][0] for k in range(len(labels))]
+    texts = [pipeline.first_text(k).text for k in range(len(pipeline.plan))]
+    assert [sample.text for sample in pipeline.samples(range(len(texts)))] == texts
+    assert all(Counter("".join(texts))[letter] >= 2 for letter in "chpV")
+    assert "G" not in "".join(texts)
 
 
 def test_commands(corpus: Path, latin: Path, dejavu: list[Path], synth, tmp_path: Path) -> None:

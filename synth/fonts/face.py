@@ -105,6 +105,10 @@ class Face:
         array = raw.reshape(rows, pitch)[:, :width].copy()
         return array, contents.bitmap_left, -contents.bitmap_top
 
+    def table(self, tag: str) -> bytes:
+        """A table of the font file, such as `OS/2`; empty where there is none."""
+        return self._hb_face.reference_table(tag).data or b""
+
     @cached_property
     def vertical_metrics(self) -> bool:
         """Whether the font has vertical metrics (vmtx, perhaps VORG), and they keep its letters in their cells.

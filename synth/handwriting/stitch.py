@@ -234,6 +234,10 @@ class Hand:
         """Whether a text can be written, with all that may stand in for missing classes."""
         return not self.lacking(text, recase=recase)[0]
 
+    def covering(self, text: str) -> int:
+        """1 if a dictionary's entry can be written, be it as a part of a class (a virama in a conjunct); else 0."""
+        return int(self.able(text, recase=False) or any(text in name for name in self._kind))
+
     def lacking(self, text: str, *, recase: bool = True) -> tuple[str, str]:
         """Why a text cannot be written, and the characters to blame; empty if it can."""
         try:

@@ -7,8 +7,8 @@ are ordinary lines, and upright glyphs lie on their left side. All that comes af
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
+from itertools import accumulate, groupby
+from operator import attrgetter, itemgetter
 from typing import Literal
 
 import cv2
@@ -16,8 +16,8 @@ import numpy as np
 import unicodedata2
 
 from synth.fonts.face import Face
-from synth.render.line import GlyphCache, Ink, Placed, place_runs
-from synth.render.shape import LOOSE, Run, Setting, Undrawable, script_of, script_runs, shape_run
+from synth.render.line import GlyphCache, Ink, Placed, draw_line, place_runs
+from synth.render.shape import LOOSE, Run, Setting, Undrawable, script_of, script_runs, shape_line, shape_run
 from synth.text import bidi, vertical
 from synth.text.ucd import bidi_class
 
@@ -108,12 +108,14 @@ def shape_column(
     Raises:
         Undrawable: see `shape_run`.
     """
-    scripts = script_runs(text)
     parts: list[tuple[int, int, Setting]] = []
     for setting, group in groupby(settings(text, faces, digits=digits, stacked=stacked), itemgetter(2)):
         cells = [(start, stop, setting) for start, stop, _ in group]
         # Two cells side by side stay two.
         parts += cells if setting == "combined" else [(cells[0][0], cells[-1][1], setting)]
+    if len(parts) == 1 and parts[0][2] == "line":
+        return shape_line(text, faces, language=language, direction=direction, features=features)
+    scripts = script_runs(text)
     runs: list[Run] = []
     for start, stop, level in bidi.runs(bidi.levels(text, direction)[0]):
         here: list[Run] = []
@@ -154,25 +156,28 @@ def draw_column(
     Takes and raises what `draw_line` does, with runs of `shape_column`. What lies along a line that has upright letters
     too is centred on them (`Face.middle`).
     """
+    if all(run.setting == "line" for run in runs):
+        return draw_line(runs, units, ppem, cache, spacing=spacing, jitter=jitter)
     line = Placed()
-    turned = np.zeros(sum(map(len, units)), np.bool_)
+    turned = [False] * sum(map(len, units))
+    drop = None
     for run in runs:
-        turned[run.start : run.stop] = run.setting != "line"
-    drop = next((run.face.middle * ppem / run.face.upem for run in runs if run.setting == "line"), 0.0)
-    if not turned.any():
-        drop = 0.0
-    for setting, group in groupby(runs, lambda run: run.setting):
+        if run.setting != "line":
+            turned[run.start : run.stop] = [True] * (run.stop - run.start)
+        elif drop is None:
+            drop = run.face.middle * ppem / run.face.upem
+    for setting, group in groupby(runs, attrgetter("setting")):
         if setting == "combined":
             for run in group:
                 _place_cell(line, run, ppem, cache)
                 line.pen += spacing * ppem
         else:
-            place_runs(line, list(group), ppem, cache, spacing=spacing, jitter=jitter, drop=drop)
+            place_runs(line, list(group), ppem, cache, spacing=spacing, jitter=jitter, drop=drop or 0.0)
     ink = line.ink(units, ppem)
-    if turned.any():
-        # Lines under the text are lines at the left of a column.
-        ink.baseline += ppem / 2
-        ink.turned = turned[np.cumsum([0, *map(len, units[:-1])])]
+    # Lines under the text are lines at the left of a column.
+    ink.baseline += ppem / 2
+    starts = accumulate(map(len, units[:-1]), initial=0)
+    ink.turned = np.array([turned[start] for start in starts], np.bool_)
     return ink
 
 
