@@ -12,6 +12,7 @@ import click
 
 from synth.cli_charset import charset
 from synth.cli_corpus import corpus
+from synth.cli_handwriting import handwriting
 from synth.cli_script import fonts_audit, script
 from synth.terminal import Commands, Several
 
@@ -45,6 +46,14 @@ def _recipe_options(command: Any) -> Any:
                 metavar="DIR|FILE…",
                 help="Pictures to write on; one or several.",
             ),
+            click.option("--ink", type=click.Choice(["fonts", "handwriting"]), help="What texts are drawn with."),
+            click.option(
+                "--chars",
+                type=_FILE,
+                multiple=True,
+                metavar="DIR…",
+                help="Stores of characters to write with (`synth handwriting import`).",
+            ),
             click.option("--height", type=int, metavar="PIXELS", help="Image height (recipe: 32)."),
             click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary; other texts are dropped."),
             click.option("--recipe", default="scene", show_default=True, metavar="NAME|FILE", help="The look."),
@@ -66,6 +75,8 @@ def _load(
     corpus: Sequence[Path],
     fonts: Sequence[Path],
     backgrounds: Sequence[Path],
+    ink: str | None,
+    chars: Sequence[Path],
     height: int | None,
     charset: Path | None,
     recipe: str,
@@ -82,11 +93,17 @@ def _load(
         sections["fonts"] = {"paths": [str(path) for path in fonts]}
     if backgrounds:
         sections["background"] = {"paths": [str(path) for path in backgrounds]}
+    if chars:
+        sections["handwriting"] = {"chars": [str(path) for path in chars]}
+    if ink is not None:
+        sections.setdefault("handwriting", {})["weight"] = float(ink == "handwriting")
     if height is not None:
         sections["layout"] = {"height": height}
     loaded = Recipe.load(recipe, corpus=list(corpus), charset=charset, overrides=overrides, **sections)
     if not loaded.corpus.files and not (loaded.corpus.templates and loaded.corpus.template_share == 1):
         raise RecipeError("no corpus: give --corpus FILE, or corpus.files in the recipe")
+    if ink == "handwriting" and not loaded.handwriting.chars:
+        raise RecipeError("--ink handwriting: give --chars DIR, made by `synth handwriting import`")
     return loaded
 
 
@@ -350,6 +367,7 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
 
 main.add_command(charset)
 main.add_command(corpus)
+main.add_command(handwriting)
 fonts.add_command(fonts_audit)
 main.add_command(script)
 

@@ -84,7 +84,7 @@ class Summary:
         kept: how many of them an earlier run had made.
         shards: number of shards; 0 for plain files.
         drops: refused attempts by reason, over the whole data set.
-        missing: characters that no font covers, and how often a text with one was refused.
+        missing: characters that no font or character set has, and how often a text with one was refused.
         units: how often each unit stands in the labels.
         bytes: size of the files.
         seconds: duration of this run.

@@ -29,12 +29,13 @@ from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
 from synth.fonts.index import FaceInfo, FontIndex, scan
 from synth.fonts.install import catalog
+from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Fonts, Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
 from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
-from synth.shards.record import NO_FONT, Record, pack_polygons
+from synth.shards.record import NO_CLASS, NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
 from synth.text.plan import VERSION as plan_version
 from synth.text.plan import Plan, write_plan
@@ -42,7 +43,7 @@ from synth.text.source import Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
 _BLANK = "no ink where ink is due"
-_UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
+_UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK, NO_CLASS, NOT_JOINED))
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
@@ -95,6 +96,7 @@ class _Beside:
     runs: list[Run]
     units: list[str]
     sides: list[str]
+    hand: Manuscript | None = None
 
 
 @dataclass(slots=True)
@@ -116,6 +118,7 @@ class _Work:
     jitter: list[tuple[float, float]] | None = field(init=False)
     ppem: int = field(init=False)
     column: _Column | None = field(init=False)
+    hand: Manuscript | None = None
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
     beside: _Beside | None = field(init=False)
@@ -167,13 +170,48 @@ class Pipeline:
         return scan(self.recipe.fonts.paths or None)
 
     @cached_property
+    def _all_fonts(self) -> FontBook:
+        return FontBook(_wanted(self._index.faces, self.recipe.fonts), self.recipe.fonts)
+
+    @cached_property
+    def hand(self) -> Hand | None:
+        """What writes by hand, where the recipe has it.
+
+        Raises:
+            ScriptoriumError: a store that cannot be used, or none of 2,000 texts of the corpus can be written.
+        """
+        config, charset = self.recipe.handwriting, self.charset
+        if not config.chars or not config.weight:
+            return None
+        hand = Hand(
+            config,
+            self._all_fonts,
+            direction=self.recipe.corpus.direction,
+            allowed=lambda text: charset is None or not charset.missing(text),
+        )
+        lacking: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+
+        def able(text: str) -> bool:
+            reason, characters = hand.lacking(text)
+            lacking.update(characters)
+            reasons[reason] += 1
+            return not reason
+
+        if not self.source.any_text(able):
+            raise _unwritable(reasons.most_common(1)[0][0], lacking)
+        return hand
+
+    @cached_property
     def book(self) -> FontBook:
         """The fonts of the recipe.
 
         Raises:
             ScriptoriumError: there are none, or they draw none of 2,000 texts of the corpus files.
         """
-        book = FontBook(_wanted(self._index.faces, self.recipe.fonts), self.recipe.fonts)
+        book = self._all_fonts
+        if self.hand is not None and self.recipe.handwriting.weight == 1:
+            return book
         lacking: Counter[str] = Counter()
         rng = np.random.default_rng(0)
 
@@ -205,7 +243,7 @@ class Pipeline:
             raise ScriptoriumError(f"corpus.min_per_unit: a plan needs {lacking}")
         digests = self.source.digests()
         # What it follows from: neither the look of the images nor their number.
-        basis = {
+        basis: dict[str, Any] = {
             "version": plan_version,
             "corpus": config.model_dump(mode="json", exclude={"files", "charset", "plan_span"}),
             "files": [[digests[str(file.path)], file.weight, file.piece] for file in config.files],
@@ -215,12 +253,25 @@ class Pipeline:
             "seed": self.recipe.seed,
             "libraries": _libraries(),
         }
+        hand = self.hand
+        if hand is not None:
+            basis["handwriting"] = [hand.digests(), self.recipe.handwriting.model_dump(mode="json")]
         path = cache_dir() / "plans" / (hashlib.sha256(_compact(basis).encode()).hexdigest()[:32] + ".plan")
         with suppress(OSError, ValueError, KeyError, TypeError):
             return Plan(path)
         rng = np.random.default_rng([self.recipe.seed, config.min_per_unit])
 
+        alone = hand is not None and self.recipe.handwriting.weight == 1
+
+        def covering(text: str) -> int:
+            written = 1 if hand is None else hand.covering(text)
+            return written if alone or not written else self.book.covering(text)
+
         def drawable(text: str) -> bool:
+            if hand is not None and not hand.able(text, recase=False):
+                return False
+            if alone:
+                return True
             for _ in range(_FACES_TRIED):
                 try:
                     self._runs(text, self.book.choose(text, rng), None)
@@ -231,9 +282,7 @@ class Pipeline:
                 return True
             return False
 
-        return write_plan(
-            path, self.source, self.charset, config.min_per_unit, self.recipe.seed, self.book.covering, drawable
-        )
+        return write_plan(path, self.source, self.charset, config.min_per_unit, self.recipe.seed, covering, drawable)
 
     def _planned(self, index: int) -> Drawn | None:
         """The text that the plan has for a sample."""
@@ -376,6 +425,7 @@ class Pipeline:
             "charset": hashlib.sha256(charset.read_bytes()).hexdigest() if charset else None,
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
             "backgrounds": [_named(path, pictures) for path in self._backgrounds.pictures],
+            **({} if self.hand is None else {"handwriting": self.hand.digests()}),
             "libraries": _libraries(),
         }
 
@@ -445,10 +495,15 @@ class Pipeline:
                 work.drawn = self.source.draw(rng, work.files_only)
             finally:
                 self._count_texts(work)
-        try:
-            work.faces = self.book.choose(work.drawn.text, rng)
-        except Uncovered as uncovered:
-            raise Refused(NO_FONT, uncovered.characters) from None
+        work.hand = None
+        if self.hand is not None and rng.random() < self.recipe.handwriting.weight:
+            work.hand = self._written(work.drawn, rng, recase=work.planned is None)
+            work.drawn, work.faces = work.hand.drawn, []
+        else:
+            try:
+                work.faces = self.book.choose(work.drawn.text, rng)
+            except Uncovered as uncovered:
+                raise Refused(NO_FONT, uncovered.characters) from None
         work.spacing, work.jitter = 0.0, None
         if not work.plain:
             if layout.spacing_share and rng.random() < layout.spacing_share:
@@ -461,7 +516,7 @@ class Pipeline:
                     for up, size in shifts.tolist()
                 ]
         work.column = None
-        if layout.vertical.p:
+        if layout.vertical.p and work.hand is None:
             vertical, chances = layout.vertical, rng.random(3).tolist()
             # A crop of a single letter is as wide as high: nobody turns it.
             if chances[0] < vertical.p and len(work.drawn.units) > 1:
@@ -472,7 +527,16 @@ class Pipeline:
         step = int(rng.random() * 4) / 3 if high > low else 0.0
         work.ppem = max(6, round(layout.height * (low + (high - low) * step)))
 
+    def _written(self, drawn: Drawn, rng: np.random.Generator, *, recase: bool) -> Manuscript:
+        assert self.hand is not None
+        try:
+            return self.hand.write(drawn, rng, recase=recase)
+        except Unwritable as problem:
+            raise Refused(problem.reason, problem.characters) from None
+
     def _shape(self, work: _Work) -> None:
+        if work.hand is not None:
+            return
         work.runs = self._runs(work.drawn.text, work.faces, work.column, work.spacing)
 
     def _look_beside(self, work: _Work) -> None:
@@ -480,7 +544,7 @@ class Pipeline:
         work.beside = None
         if not work.plain and self._neighboured:
             try:
-                work.beside = self._beside(work.faces, work.column, work.rng)
+                work.beside = self._beside(work)
             finally:
                 self._count_texts(work)
 
@@ -488,18 +552,27 @@ class Pipeline:
         """Ink of the line and of its neighbours."""
         drawing = draw_line if work.column is None else draw_column
         try:
-            work.ink = drawing(
-                work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
-            )
+            if work.hand is not None:
+                assert self.hand is not None
+                work.ink = self.hand.draw(work.hand, work.ppem, work.rng, plain=work.plain)
+            else:
+                work.ink = drawing(
+                    work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
+                )
         except NoInk as no_ink:
             raise Refused(_BLANK, no_ink.unit) from None
+        except Unwritable as problem:
+            raise Refused(problem.reason, problem.characters) from None
         if work.plain:
             return
         neighbours = None
         if work.beside is not None:
             # Where the face draws nothing for a letter, there is no neighbour.
-            with suppress(NoInk):
-                mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
+            with suppress(NoInk, Unwritable):
+                if work.beside.hand is not None and self.hand is not None:
+                    mask = self.hand.draw(work.beside.hand, work.ppem, work.rng).mask
+                else:
+                    mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
         work.draft = Draft(work.ink, neighbours)
 
@@ -587,16 +660,24 @@ class Pipeline:
         return units, text
 
     def _meta(self, work: _Work) -> dict[str, Any]:
-        faces = work.faces
-        main = faces[0][0] if len(faces) == 1 else max(faces, key=lambda part: part[2] - part[1])[0]
         meta: dict[str, Any] = {
             "source": self._names.get(work.drawn.source, work.drawn.source),
-            "font": main.name,
+            "font": "",
             "background": work.composed.background,
             "contrast": work.contrast,
         }
-        if len(faces) > 1:
-            meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
+        faces = work.faces
+        if work.hand is not None:
+            meta["font"] = f"handwriting {work.hand.store}".rstrip()
+            if work.hand.writer:
+                meta["writer"] = work.hand.writer
+            if work.hand.fonts:
+                meta["fallback"] = work.hand.fonts
+        else:
+            main = faces[0][0] if len(faces) == 1 else max(faces, key=lambda part: part[2] - part[1])[0]
+            meta["font"] = main.name
+            if len(faces) > 1:
+                meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
         if work.plain:
             meta["plain"] = True
         if work.column is not None:
@@ -643,9 +724,8 @@ class Pipeline:
         except Undrawable as undrawable:
             raise Refused(_BAD_SHAPE, undrawable.characters) from None
 
-    def _beside(
-        self, faces: list[tuple[Face, int, int]], column: _Column | None, rng: np.random.Generator
-    ) -> _Beside | None:
+    def _beside(self, work: _Work) -> _Beside | None:
+        rng, faces, column = work.rng, work.faces, work.column
         config = self.recipe.surroundings
         sides: list[str] = []
         if config.above and rng.random() < config.above:
@@ -656,11 +736,13 @@ class Pipeline:
             sides.append("before" if rng.random() < 0.5 else "after")
         if not sides:
             return None
-        text, units, _ = self.source.draw(rng)
+        text, units, source = self.source.draw(rng)
         if len(units) > _NEIGHBOUR_WORDS:
             units = units[:_NEIGHBOUR_WORDS]
             text = "".join(units)
         try:
+            if work.hand is not None:
+                return _Beside([], units, sides, self._written(Drawn(text, units, source), rng, recase=True))
             # In the same hand, as on a page; where that lacks a glyph, there is no neighbour.
             return _Beside(self._runs(text, [(faces[0][0], 0, len(text))], column), units, sides)
         except Refused:
@@ -829,6 +911,20 @@ def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
     return ScriptoriumError(
         f"no text of the corpus can be drawn: no font has {names}{' …' if len(lacking) > 20 else ''}; "
         f"give --fonts DIR or run `synth fonts install {script}`"
+    )
+
+
+def _unwritable(reason: str, lacking: Counter[str]) -> ScriptoriumError:
+    """What to tell when the corpus holds nothing that the character sets can write."""
+    names = " ".join(c for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20])
+    if reason == NOT_JOINED:
+        return ScriptoriumError(
+            f"no text of the corpus can be stitched: {names} should join with their neighbours, and letters written "
+            "alone do not look so; draw it with fonts, or set handwriting.joined: isolated to have it nevertheless"
+        )
+    return ScriptoriumError(
+        f"no text of the corpus can be written: the character sets have no {names}, and nothing may stand in for them "
+        "(handwriting.missing); give further sets with --chars, or fonts that look written with handwriting.fonts"
     )
 
 

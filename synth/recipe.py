@@ -62,7 +62,9 @@ _MarginsX = Annotated[tuple[_MarginX, _MarginX], AfterValidator(_ordered)]
 _MarginsY = Annotated[tuple[_MarginY, _MarginY], AfterValidator(_ordered)]
 _CornerShifts = Annotated[tuple[_CornerShift, _CornerShift], AfterValidator(_ordered)]
 _Angles = Annotated[tuple[_Degrees, _Degrees], AfterValidator(_ordered)]
-Kind = Literal["flat", "paper", "gradient", "grain", "cloth", "stains", "wall", "clutter", "pictures"]
+Kind = Literal[
+    "flat", "paper", "gradient", "grain", "cloth", "stains", "wall", "ruled", "squared", "clutter", "pictures"
+]
 
 
 class CorpusFile(Section):
@@ -170,6 +172,36 @@ class Fonts(Section):
     exclude: tuple[str, ...] = Field((), description="families left out, by name")
     fallback: bool = Field(True, description="let a second face draw what the first lacks")
     variations: Annotated[int, Field(ge=0, le=32)] = Field(6, description="random cuts of each variable font")
+
+
+class Handwriting(Section):
+    """Lines stitched from images of single characters."""
+
+    chars: tuple[Named, ...] = Field((), description="stores made by `synth handwriting import`; none: no handwriting")
+    weight: Share = Field(1.0, description="share of samples that are stitched; fonts draw the others")
+    missing: tuple[Literal["case", "compose", "font"], ...] = Field(
+        ("case", "compose", "font"),
+        description="what stands in for a missing class, in order: the other case, base and mark, a font that looks "
+        "written; texts with others are refused",
+    )
+    joined: Literal["refuse", "isolated"] = Field(
+        "refuse", description="texts whose letters should join (Arabic, Syriac, ...): refused, or in isolated letters"
+    )
+    suspects: bool = Field(False, description="use characters that look cut off or like another class")
+    reference: Named | None = Field(
+        None, description="font that sizes and places are taken from; none: a plain one of those in `fonts`"
+    )
+    fonts: tuple[Named, ...] = Field(
+        (), description="fonts for missing classes; none: those in `fonts` that look written by hand"
+    )
+    gap: SignedRange = Field((0.02, 0.12), description="between the contours of neighbouring letters, em")
+    space: ShareRange = Field((0.25, 0.5), description="width of a space, em")
+    rise: Share = Field(0.025, description="standard deviation of a letter's rise, em")
+    drift: Share = Field(0.03, description="standard deviation of a slow rise and fall of the baseline, em")
+    size: Share = Field(0.05, description="standard deviation of a letter's size, as a factor")
+    slant: Share = Field(0.04, description="standard deviation of a letter's slant, tangent")
+    pressure: ShareRange = Field((0.0, 0.35), description="how much paler strokes are where the pen is light")
+    flow: ShareRange = Field((0.0, 0.25), description="how much paler they are where the ink runs thin")
 
 
 class Vertical(Section):
@@ -389,6 +421,7 @@ class Recipe(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="another seed, another stream of samples")
     corpus: Corpus = Corpus()
     fonts: Fonts = Fonts()
+    handwriting: Handwriting = Handwriting()
     layout: Layout = Layout()
     ink: InkSection = InkSection()
     surroundings: Surroundings = Surroundings()

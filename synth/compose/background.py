@@ -95,6 +95,26 @@ def _wall(rng: np.random.Generator) -> NDArray[np.float32]:
     return _octaves(rng, (96, 32, 12, 4, 2), float(rng.uniform(0.6, 1.0)))
 
 
+def _ruled(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Paper with lines, about as far apart as an image is high."""
+    lines = _lines(rng, _HEIGHT, rng.uniform(26, 44))
+    return np.asarray(0.35 * _paper(rng) - rng.uniform(1.2, 2.4) * lines[:, None], np.float32)
+
+
+def _squared(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Paper with squares."""
+    period = rng.uniform(11, 26)
+    across, down = _lines(rng, _HEIGHT, period), _lines(rng, _WIDTH, period)
+    grid = np.maximum(across[:, None], down[None])
+    return np.asarray(0.35 * _paper(rng) - rng.uniform(0.9, 1.8) * grid, np.float32)
+
+
+def _lines(rng: np.random.Generator, length: int, period: float) -> NDArray[np.float32]:
+    """Coverage of printed lines across `length` pixels."""
+    away = np.abs((np.arange(length) + rng.uniform(0, period)) % period - period / 2)
+    return np.asarray(np.clip(rng.uniform(0.5, 1.0) + 0.5 - away, 0, 1), np.float32)
+
+
 _DETAIL: dict[str, Callable[[np.random.Generator], NDArray[np.float32]]] = {
     "paper": _paper,
     "gradient": _gradient,
@@ -102,6 +122,8 @@ _DETAIL: dict[str, Callable[[np.random.Generator], NDArray[np.float32]]] = {
     "cloth": _cloth,
     "stains": _stains,
     "wall": _wall,
+    "ruled": _ruled,
+    "squared": _squared,
 }
 
 

@@ -116,6 +116,11 @@ def _made(summary: Summary, pipeline: Pipeline) -> list[str]:
     families = len({face.family for face in pipeline.book.faces})
     faces = counted(len(pipeline.book.faces), "face")
     lines.append(_line("fonts", f"{faces} of {counted(families, 'family', 'families')}"))
+    for number, store in enumerate(pipeline.hand.stores if pipeline.hand is not None else ()):
+        writers = f" by {counted(len(store.writers), 'writer')}" if store.writers else ""
+        classes = counted(len(store.classes), "class", "classes")
+        told = f"{store.folder.name}: {counted(len(store), 'character')} of {classes}{writers}"
+        lines.append(_line("" if number else "written", told))
     return lines
 
 
@@ -185,8 +190,13 @@ def _refused(summary: Summary, pipeline: Pipeline) -> list[str]:
             lines.append(_line("", f"{count:>{len(f'{drops:,}')},}  {share:>7}  {reason}"))
     if summary.missing:
         most = sorted(summary.missing, key=lambda character: (-summary.missing[character], character))
-        lines.append(_line("no font", f"for {counted(len(most), 'character')}: {_named(most)}"))
-        lines.append(_line("", "give --fonts DIR, or run `synth fonts install SCRIPT`"))
+        named = f"for {counted(len(most), 'character')}: {_named(most)}"
+        if pipeline.hand is None:
+            lines.append(_line("no font", named))
+            lines.append(_line("", "give --fonts DIR, or run `synth fonts install SCRIPT`"))
+        else:
+            lines.append(_line("no class", named))
+            lines.append(_line("", "give further sets with --chars, or fonts that look written (handwriting.fonts)"))
     for file in pipeline.source.describe():
         dropped = sum(file["dropped"].values())
         if dropped:

@@ -17,6 +17,9 @@ from augment.errors import ScriptoriumError
 NO_FONT = "no font"
 """The reason for refusing a text that no font covers; the detail holds the characters concerned."""
 
+NO_CLASS = "no handwriting has a character"
+"""The same where sets of single characters lack it."""
+
 Frame = tuple[bytes, bytes, bytes, bytes]
 """What is stored of one record: image, label (UTF-8), meta, polygons; the last two may be empty, which means absent."""
 
@@ -56,7 +59,7 @@ class Tally:
     Attributes:
         drops: refused attempts by reason.
         units: how often each dictionary unit stands in the labels.
-        missing: how often each character stood in the detail of a `NO_FONT` refusal.
+        missing: how often each character stood in the detail of a `NO_FONT` or `NO_CLASS` refusal.
     """
 
     drops: Counter[str] = field(default_factory=Counter)
@@ -147,7 +150,7 @@ def pack_block(records: Sequence[Record], start: int, stop: int) -> tuple[Tally,
     tally = Tally(units=Counter(chain.from_iterable(record.units for record in records)))
     for reason, detail in chain.from_iterable(record.refusals for record in records):
         tally.drops[reason] += 1
-        if reason == NO_FONT:
+        if reason in (NO_FONT, NO_CLASS):
             tally.missing.update(detail)
     return tally, parts
 

@@ -1,0 +1,1 @@
+"""Handwriting: sets of single characters, written by people, to lines of ink."""
