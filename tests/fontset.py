@@ -59,10 +59,10 @@ LANGUAGES = {
     "zh": "Hans",
     "ko": "Hang",
     "fa": "Arab",
-    "ur": "Aran",
+    "ur": "Arab",
     "syr": "Syrc",
-    "de-Latf": "Latf",
-    "la": "la-Latn",
+    "de-Latf": "Latn",
+    "la": "Latn",
 }
 """The corpora of one language each, and the script to install fonts for (ISO 15924)."""
 
@@ -262,7 +262,11 @@ def install_fonts(target: Path) -> None:
     digest = hashlib.sha256(data_file("fonts/catalog.yml").read_bytes()).hexdigest()
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == digest:
         return
-    install(sorted({*LANGUAGES.values(), "vi-Latn"}), target, log=lambda line: print(line, file=sys.stderr))
+    install(
+        sorted({*LANGUAGES.values(), "vi-Latn", "Aran", "Latf", "la-Latn"}),
+        target,
+        log=lambda line: print(line, file=sys.stderr),
+    )
     stamp.write_text(digest, encoding="utf-8")
 
 

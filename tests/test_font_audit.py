@@ -65,6 +65,17 @@ def test_the_suggested_set_adds_who_alone_draws_a_unit(tmp_path: Path) -> None:
     assert audit(faces(tmp_path), Wanted(counts, (), "wanted")).suggested == ("Most", "Rare")
 
 
+def test_digits_and_punctuation_may_come_from_another_face(tmp_path: Path) -> None:
+    save_font(tmp_path / "letters.ttf", "ABC", family="Letters")
+    save_font(tmp_path / "digits.ttf", "123", family="Digits")
+    result = audit(faces(tmp_path), wanted("ABC123"))
+    assert [(v.face.family, v.share, v.letters, v.good) for v in result.verdicts] == [
+        ("Letters", 0.5, 1.0, True),
+        ("Digits", 0.5, 0.0, False),
+    ]
+    assert result.suggested == ("Digits", "Letters")
+
+
 def test_letters_that_need_shaping_are_not_enough_without_the_tables(tmp_path: Path) -> None:
     save_font(tmp_path / "bare.ttf", "कखग", family="Bare")
     (verdict,) = audit(faces(tmp_path), wanted(["क", "ख"])).verdicts

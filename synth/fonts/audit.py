@@ -30,7 +30,10 @@ from synth.text.corpus import compile_corpus
 from synth.text.units import split_units
 
 ENOUGH: Final = 0.98
-"""Share of the wanted units, by how often they occur, that a face of the suggested set draws."""
+"""Share of the wanted letters, by how often they occur, that a face of the suggested set draws.
+
+Digits and punctuation do not count: where a face lacks them, the generator takes those of another.
+"""
 
 _MOST_UNITS: Final = 20_000  # distinct ones, the most frequent of a corpus
 _MOST_LINES: Final = 300
@@ -122,7 +125,7 @@ class Verdict:
     Attributes:
         face: the face.
         share: of the wanted units, by how often they occur, that it draws rightly.
-        letters: whether any of those is a letter (or, where none is wanted, anything).
+        letters: likewise of the wanted units that begin with a letter; of all, if none does.
         missing: characters that it has no glyph for, the most frequent first.
         broken: units whose characters it has and that it draws wrongly, with the reason.
         unshaped: scripts (ISO 15924) whose letters it has without the tables, or the conjuncts, that they need.
@@ -134,7 +137,7 @@ class Verdict:
 
     face: FaceInfo
     share: float
-    letters: bool
+    letters: float
     missing: tuple[str, ...]
     broken: tuple[tuple[str, str], ...]
     unshaped: tuple[str, ...]
@@ -146,7 +149,7 @@ class Verdict:
     @property
     def good(self) -> bool:
         """Whether it is fit for the suggested set, apart from twins."""
-        return self.share >= ENOUGH and not self.unshaped
+        return self.letters >= ENOUGH and not self.unshaped
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ class Audit:
 
     def text(self, most: int = 40) -> str:
         """For people; of the faces that draw something, `most`."""
-        drawing = [verdict for verdict in self.verdicts if verdict.letters]
+        drawing = [verdict for verdict in self.verdicts if verdict.letters or verdict.unshaped or verdict.broken]
         total = counted(len(self.wanted.units), "different unit")
         lines = [f"{self.wanted.source}: {total}, scripts {' '.join(self.wanted.scripts) or 'none'}"]
         for verdict in drawing[:most]:
@@ -182,7 +185,8 @@ class Audit:
         twins = sum(verdict.twin_of is not None for verdict in self.verdicts)
         lines.append(
             f"{counted(good, 'face')} of {len(self.verdicts)} {'draws' if good == 1 else 'draw'} at least "
-            f"{ENOUGH:.0%} rightly; {counted(twins, 'face')} {'looks' if twins == 1 else 'look'} like another"
+            f"{ENOUGH:.0%} of the letters rightly; "
+            f"{counted(twins, 'face')} {'looks' if twins == 1 else 'look'} like another"
         )
         if self.suggested:
             lines.append(f"suggested ({counted(len(self.suggested), 'family', 'families')}):")
@@ -227,7 +231,7 @@ def audit(faces: Sequence[FaceInfo], wanted: Wanted) -> Audit:
     looks: list[_Look | None] = []
     drawn: dict[str, list[int]] = {unit: [] for unit in wanted.units}
     total = sum(wanted.units.values())
-    no_letters = not any(unit[0].isalpha() for unit in wanted.units)
+    letters = {unit: n for unit, n in wanted.units.items() if unit[0].isalpha()} or wanted.units
     for number, info in enumerate(tqdm(faces, desc="trying fonts", unit="face", disable=None, leave=False)):
         trial = _Trial(info, wanted, cache)
         for unit in trial.right:
@@ -238,8 +242,7 @@ def audit(faces: Sequence[FaceInfo], wanted: Wanted) -> Audit:
             Verdict(
                 info,
                 sum(wanted.units[unit] for unit in trial.right) / total,
-                any(unit[0].isalpha() or no_letters for unit in (*trial.right, *(u for u, _ in trial.broken)))
-                or bool(trial.unshaped),
+                sum(letters.get(unit, 0) for unit in trial.right) / sum(letters.values()),
                 trial.missing,
                 trial.broken,
                 trial.unshaped,
@@ -248,7 +251,9 @@ def audit(faces: Sequence[FaceInfo], wanted: Wanted) -> Audit:
                 look.stroke if look else 0.0,
             )
         )
-    order = sorted(range(len(faces)), key=lambda n: (-verdicts[n].share, len(verdicts[n].broken), n))
+    order = sorted(
+        range(len(faces)), key=lambda n: (-verdicts[n].letters, -verdicts[n].share, len(verdicts[n].broken), n)
+    )
     twin = _twins([looks[number] for number in order])
     ranked = [
         verdict if of is None else _with_twin(verdict, verdicts[order[of]].face)
