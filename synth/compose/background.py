@@ -156,7 +156,7 @@ def _procedural(kind: str, number: int) -> Image:
 
 
 def _checksum(pixels: Image) -> bytes:
-    return zlib.crc32(pixels).to_bytes(4, "little")
+    return zlib.crc32(pixels.data).to_bytes(4, "little")
 
 
 @cache

@@ -6,12 +6,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.fonts.face import PHASES, Face, Glyph
+from synth.fonts.face import PHASES, Face
 from synth.render.shape import LOOSE, Run
 
 
@@ -47,45 +48,57 @@ class Ink:
 # Joiners and variation selectors: what they do is seen in other glyphs.
 _INKLESS = frozenset("\u034f\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
 _FAR = 1 << 30
-_UNKNOWN: Glyph = (np.zeros((0, 0), np.uint8), 0, 0)
+_Drawn = tuple[NDArray[np.uint8], int, int, int, int]
+"""A glyph's coverage and its left, top, right and bottom relative to the pen's pixel."""
+_UNKNOWN: _Drawn = (np.zeros((0, 0), np.uint8), 0, 0, 0, 0)
+_PLACES = PHASES * PHASES
 
 
 class GlyphCache:
-    """Rasterised glyphs, bounded by bytes; the oldest go first.
+    """Rasterised glyphs, bounded by bytes; the faces and sizes met first go first.
 
     Attributes:
-        glyphs: bitmaps by (key of the face, glyph, pixels per em, phase); to look in before calling `get`.
+        bytes: what it holds.
     """
 
     def __init__(self, max_bytes: int = 96 << 20) -> None:
-        self.glyphs: dict[tuple[str, int, int, int], Glyph | None] = {}
-        self._bytes = 0
+        self._faces: dict[tuple[str, int], dict[int, _Drawn | None]] = {}
+        self.bytes = 0
         self._max = max_bytes
 
-    def get(self, face: Face, glyph: int, ppem: int, phase: int) -> Glyph | None:
-        """The glyph's bitmap; `phase` is phase_x + PHASES * phase_y."""
-        key = (face.key, glyph, ppem, phase)
-        try:
-            return self.glyphs[key]
-        except KeyError:
-            pass
-        drawn = face.rasterise(glyph, ppem, phase % PHASES, phase // PHASES)
-        self.glyphs[key] = drawn
-        self._bytes += _size(drawn)
-        if self._bytes > self._max:
+    def of(self, face: Face, ppem: int) -> dict[int, _Drawn | None]:
+        """What is held of a face at a size: to look in before `draw`.
+
+        The keys are glyph · PHASES² + phase_x + PHASES · phase_y.
+        """
+        return self._faces.setdefault((face.key, ppem), {})
+
+    def draw(self, face: Face, glyph: int, ppem: int, phase: int) -> _Drawn | None:
+        """Rasterise a glyph and hold it; `phase` is phase_x + PHASES · phase_y."""
+        held, key = self.of(face, ppem), glyph * _PLACES + phase
+        if key in held:  # where what `of` gave has been dropped in the meantime
+            return held[key]
+        made = face.rasterise(glyph, ppem, phase % PHASES, phase // PHASES)
+        drawn = None
+        if made is not None:
+            bitmap, left, top = made
+            drawn = bitmap, left, top, left + bitmap.shape[1], top + bitmap.shape[0]
+        held[key] = drawn
+        self.bytes += _size(drawn)
+        if self.bytes > self._max:
             self._shrink()
         return drawn
 
     def _shrink(self) -> None:
-        for key in list(self.glyphs):
-            if self._bytes < self._max * 3 // 4:
+        for key in list(self._faces):
+            if self.bytes < self._max * 3 // 4:
                 break
-            self._bytes -= _size(self.glyphs.pop(key))
+            self.bytes -= sum(map(_size, self._faces.pop(key).values()))
 
 
-def _size(drawn: Glyph | None) -> int:
+def _size(drawn: _Drawn | None) -> int:
     """Bytes that a glyph takes in the cache: its bitmap, and what Python needs for key, value and array."""
-    return 300 if drawn is None else 450 + drawn[0].nbytes
+    return 200 if drawn is None else 450 + drawn[0].nbytes
 
 
 def draw_line(
@@ -111,17 +124,16 @@ def draw_line(
         NoInk: a unit that is not blank has no ink.
     """
     placed: list[tuple[NDArray[np.uint8], int, int, int, int]] = []
-    # One row per cluster: first code point, end, pen before, pen after, ink left, top, right, bottom.
-    clusters: list[list[float]] = []
-    carets: dict[int, tuple[Face, int, float, bool]] = {}
-    known = cache.glyphs
+    # One row per cluster: first code point, end, pen before, pen after, ink left, top, right, bottom; its glyph (-1 for
+    # several), pixels per font unit, run.
+    clusters: list[list[Any]] = []
     pen = 0.0
     count = 0
     left = top = _FAR
     right = bottom = -_FAR
     for run in runs:
         face = run.face
-        key = face.key
+        known = cache.of(face, ppem)
         loose = run.script in LOOSE
         gap = spacing * ppem if loose else 0.0
         wiggle = jitter if loose else None
@@ -142,10 +154,8 @@ def draw_line(
                     size = max(4, round(ppem * factor))
                     rise = -up * ppem
                     scale = size / face.upem
+                    known = cache.of(face, size)
                     count += 1
-                carets[start] = (face, glyph, scale, run.rtl)
-            else:
-                carets.pop(start, None)
             x = pen + x_offset * scale if x_offset else pen
             column = int(x // 1)
             phase = int((x - column) * PHASES)
@@ -155,18 +165,19 @@ def draw_line(
                 line = int(y // 1)
                 phase += PHASES * int((y - line) * PHASES)
             after = pen + advance * scale
-            drawn = known.get((key, glyph, size, phase), _UNKNOWN)
+            drawn = known.get(glyph * _PLACES + phase, _UNKNOWN)
             if drawn is _UNKNOWN:
-                drawn = cache.get(face, glyph, size, phase)
+                drawn = cache.draw(face, glyph, size, phase)
             if drawn is None:
                 x0 = y0 = _FAR
                 x1 = y1 = -_FAR
             else:
-                bitmap, x0, y0 = drawn
+                bitmap, x0, y0, x1, y1 = drawn
                 x0 += column
-                y0 += line
-                height, width = bitmap.shape
-                x1, y1 = x0 + width, y0 + height
+                x1 += column
+                if line:
+                    y0 += line
+                    y1 += line
                 placed.append((bitmap, x0, y0, x1, y1))
                 if x0 < left:
                     left = x0
@@ -177,12 +188,13 @@ def draw_line(
                 if y1 > bottom:
                     bottom = y1
             if begun:
-                clusters.append([start, 0, pen, after, x0, y0, x1, y1])
+                clusters.append([start, 0, pen, after, x0, y0, x1, y1, glyph, scale, run])
             else:
                 row = clusters[-1]
                 row[3] = after
+                row[8] = -1
                 if drawn is not None:
-                    row[4:] = min(row[4], x0), min(row[5], y0), max(row[6], x1), max(row[7], y1)
+                    row[4:8] = min(row[4], x0), min(row[5], y0), max(row[6], x1), max(row[7], y1)
             pen = after
         pen += gap
         # A cluster reaches to the next one in logical order.
@@ -206,14 +218,13 @@ def draw_line(
             cv2.add(view, bitmap, view)
         if x1 > edge:
             edge = x1
-    boxes, shared, blank = _unit_boxes(units, clusters, carets, left, top, right, bottom)
+    boxes, shared, blank = _unit_boxes(units, clusters, left, top, right, bottom)
     return Ink(mask, boxes, shared, blank, float(-top), ppem)
 
 
 def _unit_boxes(
     units: Sequence[str],
-    clusters: list[list[float]],
-    carets: dict[int, tuple[Face, int, float, bool]],
+    clusters: list[list[Any]],
     left: int,
     top: int,
     right: int,
@@ -231,7 +242,7 @@ def _unit_boxes(
         ordered = clusters if clusters[0][0] == 0 else clusters[::-1]
         if [cluster[0] for cluster in ordered] == starts:
             flat: list[float] = []
-            for space, (_, _, before, after, l_, t_, r_, b_) in zip(blank, ordered, strict=True):
+            for space, (_, _, before, after, l_, t_, r_, b_, _, _, _) in zip(blank, ordered, strict=True):
                 if space:
                     flat += (before - left, 0, after - left, bottom - top)
                 elif r_ <= l_:
@@ -243,7 +254,7 @@ def _unit_boxes(
     inf = float("inf")
     rows: list[list[float]] = [[inf, inf, -inf, -inf] for _ in range(n)]
     shared = [False] * n
-    for c0, c1, before, after, l_, t_, r_, b_ in clusters:
+    for c0, c1, before, after, l_, t_, r_, b_, glyph, scale, run in clusters:
         i = bisect_right(starts, c0) - 1
         j = i + 1
         while j < n and starts[j] < c1:
@@ -257,7 +268,7 @@ def _unit_boxes(
         if j == i + 1:
             _grow(rows[i], l_, t_, r_, b_)
             continue
-        edges = _caret_edges(carets.get(int(c0)), j - i, before, l_, r_)
+        edges = _caret_edges(run, glyph, scale, j - i, before, l_, r_)
         for k in range(i, j):
             if edges:
                 _grow(rows[k], edges[k - i][0], t_, edges[k - i][1], b_)
@@ -287,17 +298,14 @@ def _grow(row: list[float], left: float, top: float, right: float, bottom: float
 
 
 def _caret_edges(
-    lead: tuple[Face, int, float, bool] | None, parts: int, pen: float, left: float, right: float
+    run: Run, glyph: int, scale: float, parts: int, pen: float, left: float, right: float
 ) -> list[tuple[float, float]]:
     """Horizontal extents of the units of a ligature, in logical order; empty when the font gives no carets for it."""
-    if lead is None:
-        return []
-    face, glyph, scale, rtl = lead
-    positions = face.carets.get(glyph)
+    positions = run.face.carets.get(glyph) if glyph >= 0 else None
     if positions is None or len(positions) != parts - 1:
         return []
     cuts = [left, *(min(max(pen + p * scale, left), right) for p in positions), right]
     if any(b - a < 1e-3 for a, b in pairwise(cuts)):
         return []
     edges = list(pairwise(cuts))
-    return edges[::-1] if rtl else edges
+    return edges[::-1] if run.rtl else edges
