@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from synth.terminal import Commands, Several, complain
 
 if TYPE_CHECKING:
-    from ocr.config import Config
+    from ocr.config import AnyConfig, Config
 
 _FILE = click.Path(path_type=Path)
 
@@ -34,10 +35,20 @@ def _config_options(command: Any) -> Any:
     return command
 
 
-def _load(config: Path, override: Sequence[str]) -> Config:
-    from ocr.config import Config
+def _load(config: Path, override: Sequence[str]) -> AnyConfig:
+    from ocr.config import load_config
 
-    return Config.load(config, override)
+    return load_config(config, override)
+
+
+def _load_recogniser(config: Path, override: Sequence[str]) -> Config:
+    from ocr.config import Config
+    from synth.strict import ConfigError
+
+    loaded = _load(config, override)
+    if not isinstance(loaded, Config):
+        raise ConfigError(f"{config}: is of a detector; this command is for recognisers only")
+    return loaded
 
 
 @click.group("ocr", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,7 +68,7 @@ def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
     """
     from ocr.data.audit import audit as check
 
-    loaded = _load(config, override)
+    loaded = _load_recogniser(config, override)
     found = check(loaded)
     click.echo(found.text(), nl=False)
     click.echo(f"page     {found.write(output or loaded.Global.save_model_dir / 'audit.html')}")
@@ -77,7 +88,7 @@ def show_batch(config: Path, override: tuple[str, ...], output: Path, step: int)
     """
     from ocr.data.show import show_batch as draw
 
-    click.echo(draw(_load(config, override), step, output), nl=False)
+    click.echo(draw(_load_recogniser(config, override), step, output), nl=False)
 
 
 @main.command(cls=Several)
@@ -124,7 +135,7 @@ def export(model: Path, output: Path, format_: str) -> None:
 
     made = (export_onnx if format_ == "onnx" else export_paddle)(model, output)
     click.echo(f"made     {made}")
-    click.echo(f"next     ocr predict --model {made} IMAGE…")
+    click.echo(f"next     ocr predict --model {shlex.quote(str(made))} IMAGE…")
 
 
 @main.command()

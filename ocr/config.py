@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from augment.errors import ScriptoriumError
-from ocr.spec import Decoder, Preprocess
+from ocr.postprocess.db import DBPostProcess
+from ocr.spec import Decoder, DetPreprocess, Preprocess
 from synth.data import data_file
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml
 
@@ -22,11 +23,11 @@ _Count = Annotated[int, Field(ge=1)]
 _CountOrNone = Annotated[int, Field(ge=0)]
 
 
-class Global(Section):
-    """The run as a whole."""
+class Run(Section):
+    """The run as a whole, whatever is trained."""
 
-    name: str = Field("recogniser", description="for people")
-    save_model_dir: Path = Field(Path("output/rec"), description="checkpoints, metrics and plots go here")
+    name: str = Field("model", description="for people")
+    save_model_dir: Path = Field(Path("output"), description="checkpoints, metrics and plots go here")
     epoch_num: _Count = Field(10, description="epochs to train")
     max_steps: _CountOrNone = Field(0, description="stop after so many steps, whatever epoch_num says; 0: no limit")
     max_minutes: _NotNegative = Field(
@@ -48,14 +49,28 @@ class Global(Section):
     freeze: tuple[str, ...] = Field(
         (), description="beginnings of parameter names that stay as they are, such as backbone"
     )
-    character_dict_path: Path = Field(description="dictionary, one unit per line")
-    use_space_char: bool = Field(True, description="add the space to the dictionary")
-    max_text_length: _Count = Field(25, description="units; longer labels are left out of training, counted")
-    max_wh_ratio: _Positive = Field(10.0, description="width over height beyond which training leaves a picture out")
     use_gpu: bool = Field(False, description="train on the GPU")
     use_amp: bool = Field(False, description="mixed precision in bfloat16; needs a GPU that has it")
     threads: _CountOrNone = Field(0, description="processor threads of the network; 0: all cores")
     processor_mend: bool = Field(True, description="let MKL use its fast path on AMD processors; see docs/training.md")
+
+
+class Global(Run):
+    """The run of a recogniser."""
+
+    name: str = Field("recogniser", description="for people")
+    save_model_dir: Path = Field(Path("output/rec"), description="checkpoints, metrics and plots go here")
+    character_dict_path: Path = Field(description="dictionary, one unit per line")
+    use_space_char: bool = Field(True, description="add the space to the dictionary")
+    max_text_length: _Count = Field(25, description="units; longer labels are left out of training, counted")
+    max_wh_ratio: _Positive = Field(10.0, description="width over height beyond which training leaves a picture out")
+
+
+class DetGlobal(Run):
+    """The run of a detector."""
+
+    name: str = Field("detector", description="for people")
+    save_model_dir: Path = Field(Path("output/det"), description="checkpoints, metrics and plots go here")
 
 
 class LearningRate(Section):
@@ -100,11 +115,30 @@ class Architecture(Section):
     Head: dict[str, Any] = Field(default_factory=lambda: {"name": "CTCHead"})
 
 
+class DetArchitecture(Section):
+    """A detector's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
+
+    model_type: Literal["det"] = "det"
+    algorithm: Literal["DB"] = Field("DB", description="DB (Liao et al., 2020)")
+    Backbone: dict[str, Any] = Field(description="name and its keys")
+    Neck: dict[str, Any] = Field(description="name and its keys")
+    Head: dict[str, Any] = Field(default_factory=lambda: {"name": "DBHead"})
+
+
 class Loss(Section):
     """What training makes small."""
 
     name: Literal["CTCLoss"] = "CTCLoss"
     guide_weight: _NotNegative = Field(1.0, description="weight of the attention head's loss, where the head has one")
+
+
+class DBLoss(Section):
+    """The loss of differentiable binarization: alpha × shrunk + beta × border + binary map."""
+
+    name: Literal["DBLoss"] = "DBLoss"
+    alpha: _NotNegative = Field(5.0, description="weight of the shrunk texts' cross-entropy")
+    beta: _NotNegative = Field(10.0, description="weight of the border's difference")
+    ohem_ratio: _Positive = Field(3.0, description="pixels without text that count, the hardest, for each with text")
 
 
 class Metric(Section):
@@ -117,6 +151,15 @@ class Metric(Section):
     fold_case: bool = Field(False, description="compare without regard to case")
     fold_punctuation: bool = Field(False, description="compare letters and digits only")
     ignore_space: bool = Field(False, description="compare without spaces")
+
+
+class DetMetric(Section):
+    """What the evaluation of a detector compares."""
+
+    name: Literal["DetMetric"] = "DetMetric"
+    main_indicator: Literal["hmean", "precision", "recall"] = Field(
+        "hmean", description="what the best checkpoint is best at"
+    )
 
 
 class SourceConfig(Section):
@@ -220,6 +263,38 @@ class TrainData(Section):
         return self
 
 
+class Crop(Section):
+    """How training cuts squares out of pages."""
+
+    size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = Field(640, description="side of the squares, pixels")
+    scale: tuple[_Positive, _Positive] = Field((0.5, 2.0), description="pages are scaled by a factor from this range")
+    degrees: _NotNegative = Field(10.0, description="and turned by so much at most, either way")
+    shrink_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(0.4, description="of the texts' shrunk cores")
+    min_side: _NotNegative = Field(8.0, description="texts with a shorter side in the square are ignored")
+
+
+class DetTrainData(Section):
+    """What a detector is trained on."""
+
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    sampler: Sampler = Sampler()
+    crop: Crop = Crop()
+    augment: dict[str, Any] | None = Field(default_factory=dict, description="pixel operations; null: none")
+    loader: Loader = Loader(batch_size_per_card=8)
+
+    @model_validator(mode="after")
+    def _names(self) -> DetTrainData:
+        for source in self.sources:
+            if source.recipe is not None:
+                raise ValueError(f"source {source.name}: a detector is trained on files, not on a recipe")
+        TrainData(sources=self.sources, sampler=self.sampler, loader=self.loader)
+        if self.sampler.easy_first or self.sampler.heights:
+            raise ValueError("sampler: easy_first and heights are of recognisers alone")
+        if self.crop.scale[0] > self.crop.scale[1]:
+            raise ValueError("crop.scale: must be from the smaller to the larger factor")
+        return self
+
+
 class EvalData(Section):
     """What is evaluated on; nothing is left out of it."""
 
@@ -258,31 +333,8 @@ class Config(Section):
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Config:
-        """Read a configuration.
-
-        Args:
-            path: a YAML file; or the name of one that comes with the package, such as configs/rec/crnn.yml.
-            overrides: `Section.key=value`, the value in YAML; a number as a part of the key counts into a list.
-
-        Raises:
-            ConfigError: no such file, not YAML, or a key or value that does not fit; names the key.
-        """
-        file = shipped(Path(path))
-        try:
-            text = file.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{path}: not UTF-8 at byte offset {error.start}; save it as UTF-8") from None
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror}); give -c a configuration file") from None
-        values = parse_yaml(text, str(path))
-        if not isinstance(values, dict):
-            raise ConfigError(f"{path}: a configuration is a mapping of sections")
-        for override in overrides:
-            key, sign, value = override.partition("=")
-            if not sign:
-                raise ConfigError(f"-o {override}: must be Section.key=value")
-            _override(values, key.strip(), parse_yaml(value, f"-o {key}"))
-        return cls.from_values(values, str(path))
+        """Read the configuration of a recogniser. Arguments and errors: see `load_config`."""
+        return cls.from_values(_values(path, overrides), str(path))
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], where: str = "configuration") -> Config:
@@ -296,6 +348,72 @@ class Config(Section):
         """The configuration in full, as YAML."""
         text: str = yaml.safe_dump(self.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)
         return text
+
+
+class DetConfig(Section):
+    """All that defines the training of a detector, beside the files it names."""
+
+    Global: DetGlobal = DetGlobal()
+    Architecture: DetArchitecture
+    Preprocess: DetPreprocess = DetPreprocess()
+    Optimizer: _Optimizer = Optimizer()
+    Loss: DBLoss = DBLoss()
+    PostProcess: DBPostProcess = DBPostProcess()
+    Metric: DetMetric = DetMetric()
+    Train: DetTrainData
+    Eval: EvalData = EvalData()
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], where: str = "configuration") -> DetConfig:
+        """A configuration from plain data; `where` begins the error messages. Raises ConfigError: see `load_config`."""
+        try:
+            return cls.model_validate({key: value for key, value in values.items() if value is not None})
+        except ValidationError as error:
+            raise ConfigError(explain(error, where, cls)) from None
+
+    def to_yaml(self) -> str:
+        """The configuration in full, as YAML."""
+        text: str = yaml.safe_dump(self.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)
+        return text
+
+
+AnyConfig: TypeAlias = Config | DetConfig
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
+    """Read a configuration: of a detector where `Architecture.model_type` is det, else of a recogniser.
+
+    Args:
+        path: a YAML file; or the name of one that comes with the package, such as configs/rec/crnn.yml.
+        overrides: `Section.key=value`, the value in YAML; a number as a part of the key counts into a list.
+
+    Raises:
+        ConfigError: no such file, not YAML, or a key or value that does not fit; names the key.
+    """
+    values = _values(path, overrides)
+    architecture = values.get("Architecture")
+    if isinstance(architecture, dict) and architecture.get("model_type") == "det":
+        return DetConfig.from_values(values, str(path))
+    return Config.from_values(values, str(path))
+
+
+def _values(path: str | Path, overrides: Sequence[str]) -> dict[str, Any]:
+    file = shipped(Path(path))
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte offset {error.start}; save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give -c a configuration file") from None
+    values = parse_yaml(text, str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a configuration is a mapping of sections")
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign:
+            raise ConfigError(f"-o {override}: must be Section.key=value")
+        _override(values, key.strip(), parse_yaml(value, f"-o {key}"))
+    return values
 
 
 def shipped(path: Path) -> Path:

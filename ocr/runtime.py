@@ -134,6 +134,8 @@ def import_paddle() -> None:
         # It warns of more than one thread, which a build with OpenBLAS would not bear.
         sys.stderr.writelines(line for line in said.getvalue().splitlines(True) if "OMP_NUM_THREADS" not in line)
 
+    # Said at every training step's first batch normalisation; it holds nothing that one could act on.
+    warnings.filterwarnings("ignore", "When training, we now always track", UserWarning, r"paddle\.nn\.layer\.norm")
     root.setLevel(level)
     root.handlers[:] = handlers
     handler = signal.getsignal(signal.SIGTERM)

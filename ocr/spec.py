@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from augment.errors import ScriptoriumError
+from ocr.postprocess.db import DBPostProcess
 from synth.strict import Section, explain
 from synth.text.charset import Charset
 
@@ -96,10 +97,7 @@ class Preprocess(Section):
 
     def normalise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """A batch as the network takes it: `uint8` N × H × W × C → `float32` N × C × H × W, (level - mean) / scale."""
-        found = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
-        found -= np.float32(self.mean)
-        found /= np.float32(self.scale)
-        return found
+        return _normalised(images, self.mean, self.scale)
 
 
 class Decoder(Section):
@@ -109,34 +107,74 @@ class Decoder(Section):
     beam: Annotated[int, Field(ge=0, le=1000)] = Field(0, description="width of the prefix beam search; 0: greedy")
 
 
-class ModelSpec(Section):
-    """Everything about a model but its weights.
+class DetPreprocess(Section):
+    """How a page becomes a detector's input: scaled evenly, then padded at the right and at the bottom."""
+
+    limit_side_len: Annotated[int, Field(ge=32, le=8192)] = Field(960, description="pixels; see limit_type")
+    limit_type: Literal["max", "min"] = Field(
+        "max", description="max: longer sides are scaled down to it; min: shorter sides are scaled up to it"
+    )
+    channels: Literal[1, 3] = Field(3, description="1: grey; 3: blue, green, red")
+    multiple: Annotated[int, Field(ge=1, le=128)] = Field(32, description="padded sides are multiples of this")
+    mean: float = Field(127.5, description="grey level that becomes 0, and that fills the padding")
+    scale: Annotated[float, Field(gt=0)] = Field(127.5, description="grey levels that become 1")
+
+    def scaled(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in pixels that a page of the given size is scaled to."""
+        side, limit = (max if self.limit_type == "max" else min)(height, width), self.limit_side_len
+        if (side <= limit) if self.limit_type == "max" else (side >= limit):
+            return height, width
+        return max(1, round(height * limit / side)), max(1, round(width * limit / side))
+
+    def __call__(self, image: NDArray[Any]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Convert, scale and pad a page.
+
+        Args:
+            image: `uint8`, H × W × 3 (BGR) or H × W (grey).
+
+        Returns:
+            `uint8`, height × width × channels, and the height and width in it that the page takes.
+        """
+        image = self.converted(image)
+        height, width = self.scaled(*image.shape[:2])
+        if image.shape[:2] != (height, width):
+            method = cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
+            image = cv2.resize(image, (width, height), interpolation=method)
+        step = self.multiple
+        padded = np.full(
+            (-(-height // step) * step, -(-width // step) * step, self.channels), round(self.mean), np.uint8
+        )
+        padded[:height, :width] = image.reshape(height, width, self.channels)
+        return padded, (height, width)
+
+    def converted(self, image: NDArray[Any]) -> NDArray[Any]:
+        """A picture with the network's channels."""
+        if image.ndim == 3 and self.channels == 1:
+            return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        if image.ndim == 2 and self.channels == 3:
+            return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        return image
+
+    def normalise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """A batch as the network takes it: `uint8` N × H × W × C → `float32` N × C × H × W, (level - mean) / scale."""
+        return _normalised(images, self.mean, self.scale)
+
+
+class Spec(Section):
+    """What every model has beside its weights.
 
     Attributes:
         task: what it does.
         name: for people.
         architecture: the configuration's `Architecture` section.
-        preprocess: see `Preprocess`.
-        decoder: see `Decoder`.
-        units: the dictionary; class 0 is the CTC blank, class i + 1 is unit i.
-        time_stride: pixels of width per time step.
         versions: of the libraries that made it, for people.
     """
 
     format: Literal[1] = 1
-    task: Literal["rec"] = "rec"
+    task: str
     name: str = "model"
     architecture: dict[str, Any]
-    preprocess: Preprocess = Preprocess()
-    decoder: Decoder = Decoder()
-    units: tuple[str, ...]
-    time_stride: Annotated[int, Field(ge=1)]
     versions: dict[str, str] = Field(default_factory=dict)
-
-    @property
-    def charset(self) -> Charset:
-        """The dictionary; the space is in it only where it is among the units."""
-        return Charset(self.units, space=False, source=f"dictionary of {self.name}")
 
     def save(self, folder: Path) -> None:
         """Write `spec.json` into a folder, in one step."""
@@ -148,27 +186,84 @@ class ModelSpec(Section):
             os.fsync(file.fileno())
         aside.replace(path)
 
+
+class ModelSpec(Spec):
+    """Everything about a recogniser but its weights.
+
+    Attributes:
+        preprocess: see `Preprocess`.
+        decoder: see `Decoder`.
+        units: the dictionary; class 0 is the CTC blank, class i + 1 is unit i.
+        time_stride: pixels of width per time step.
+    """
+
+    task: Literal["rec"] = "rec"
+    preprocess: Preprocess = Preprocess()
+    decoder: Decoder = Decoder()
+    units: tuple[str, ...]
+    time_stride: Annotated[int, Field(ge=1)]
+
+    @property
+    def charset(self) -> Charset:
+        """The dictionary; the space is in it only where it is among the units."""
+        return Charset(self.units, space=False, source=f"dictionary of {self.name}")
+
     @classmethod
     def load(cls, folder: Path) -> ModelSpec:
-        """Read `spec.json` from a folder.
+        """Read the spec of a recogniser. Raises ScriptoriumError: see `load_spec`; or it is of another task."""
+        found = load_spec(folder)
+        if not isinstance(found, cls):
+            raise ScriptoriumError(f"{folder}: finds texts and does not read them; name a recogniser")
+        return found
 
-        Raises:
-            ScriptoriumError: there is none, or it is broken or of a later version.
-        """
-        path = folder / SPEC_FILE
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ScriptoriumError(
-                f"{path}: cannot be read ({error.strerror}); name a checkpoint or an exported model"
-            ) from None
-        except ValueError as error:
-            raise ScriptoriumError(f"{path}: not JSON ({error}); export the model again") from None
-        if isinstance(values, dict) and values.get("format", _FORMAT) != _FORMAT:
-            raise ScriptoriumError(
-                f"{path}: format {values['format']}, this version reads {_FORMAT}; update scriptorium"
-            )
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise ScriptoriumError(explain(error, str(path), cls)) from None
+
+class DetSpec(Spec):
+    """Everything about a detector but its weights.
+
+    Attributes:
+        preprocess: see `DetPreprocess`.
+        postprocess: see `DBPostProcess`.
+    """
+
+    task: Literal["det"] = "det"
+    preprocess: DetPreprocess = DetPreprocess()
+    postprocess: DBPostProcess = DBPostProcess()
+
+    @classmethod
+    def load(cls, folder: Path) -> DetSpec:
+        """Read the spec of a detector. Raises ScriptoriumError: see `load_spec`; or it is of another task."""
+        found = load_spec(folder)
+        if not isinstance(found, cls):
+            raise ScriptoriumError(f"{folder}: reads texts and does not find them; name a detector")
+        return found
+
+
+def load_spec(folder: Path) -> ModelSpec | DetSpec:
+    """Read `spec.json` from a folder.
+
+    Raises:
+        ScriptoriumError: there is none, or it is broken or of a later version.
+    """
+    path = folder / SPEC_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScriptoriumError(
+            f"{path}: cannot be read ({error.strerror}); name a checkpoint or an exported model"
+        ) from None
+    except ValueError as error:
+        raise ScriptoriumError(f"{path}: not JSON ({error}); export the model again") from None
+    if isinstance(values, dict) and values.get("format", _FORMAT) != _FORMAT:
+        raise ScriptoriumError(f"{path}: format {values['format']}, this version reads {_FORMAT}; update scriptorium")
+    kind = DetSpec if isinstance(values, dict) and values.get("task") == "det" else ModelSpec
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ScriptoriumError(explain(error, str(path), kind)) from None
+
+
+def _normalised(images: NDArray[np.uint8], mean: float, scale: float) -> NDArray[np.float32]:
+    found = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+    found -= np.float32(mean)
+    found /= np.float32(scale)
+    return found

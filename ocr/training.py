@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import Config
+from ocr.config import AnyConfig, DetConfig, shipped
+from ocr.spec import ModelSpec
+from synth.text.charset import Charset
 
 Log = Callable[[str], None]
 
 
-def train(config: Config, resume: bool, log: Log) -> Any:
+def train(config: AnyConfig, resume: bool, log: Log) -> Any:
     """Train as the configuration says.
 
     Args:
-        config: see `Config`.
+        config: see `ocr.config`.
         resume: go on from the newest whole checkpoint of the run directory; without one, begin.
         log: where lines go.
 
@@ -35,7 +38,6 @@ def train(config: Config, resume: bool, log: Log) -> Any:
     from ocr.engine import checkpoint as store
     from ocr.engine.distributed import Group
     from ocr.engine.trainer import Trainer
-    from ocr.tasks.rec import Recognition
 
     group = Group()
     say: Log = log if group.first else lambda line: None
@@ -50,13 +52,24 @@ def train(config: Config, resume: bool, log: Log) -> Any:
         newest, broken = store.latest(run)
         for problem in broken:
             say(f"passed over: {problem}")
+        if broken and newest is None and start is None:
+            raise ScriptoriumError(
+                f"{run}: holds no checkpoint that is whole; to begin anew remove it and leave out --resume"
+            )
         start = newest or start
     elif store.steps(run):
         raise ScriptoriumError(
             f"{run}: holds checkpoints of an earlier run; go on with --resume, or set another Global.save_model_dir"
         )
+    if group.first:
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ScriptoriumError(
+                f"{run}: cannot be made ({error.strerror}); set another Global.save_model_dir"
+            ) from None
     say(started.header())
-    task = Recognition(config, group, say)
+    task = _task(config, group, say)
     if settings.pretrained_model and start is None:
         say(task.begin_from(settings.pretrained_model).text())
     trainer = Trainer(config, task, group, say)
@@ -65,8 +78,9 @@ def train(config: Config, resume: bool, log: Log) -> Any:
         say(f"going on from {start}")
     group.same_weights(task.model)
     numbers = sum(int(p.size) for p in task.model.parameters())
+    classes = f", {len(task.spec.units) + 1:,} classes" if isinstance(task.spec, ModelSpec) else ""
     say(
-        f"network  {config.Architecture.algorithm}, {numbers:,} parameters, {task.codec.classes:,} classes; "
+        f"network  {config.Architecture.algorithm}, {numbers:,} parameters{classes}; "
         f"{trainer.steps:,} steps, {trainer.steps_per_epoch:,} an epoch"
     )
     outcome = trainer.train()
@@ -78,12 +92,27 @@ def train(config: Config, resume: bool, log: Log) -> Any:
         figures = ", ".join(f"{k} {v:.4f}" for k, v in outcome.best.items() if k not in ("step", "main"))
         say(f"best     step {outcome.best['step']:,}: {figures}")
     say(f"run      {run} (checkpoints, metrics.jsonl, curves.png)")
-    say("next     " + ("the same command with --resume" if outcome.stopped else f"ocr predict --model {run} IMAGE…"))
+    use = (
+        f"ocr predict --model {shlex.quote(str(run))} IMAGE…"
+        if isinstance(task.spec, ModelSpec)
+        else "ocr eval with the same options"
+    )
+    say("next     " + ("the same command with --resume" if outcome.stopped else use))
     return outcome
 
 
-def evaluate_model(config: Config, model: Path | None, report: Path | None, log: Log) -> Any:
-    """Evaluate a model on the configuration's `Eval` sources and write the page with its mistakes.
+def _task(config: AnyConfig, group: Any, say: Log) -> Any:
+    if isinstance(config, DetConfig):
+        from ocr.tasks.det import Detection
+
+        return Detection(config, group, say)
+    from ocr.tasks.rec import Recognition
+
+    return Recognition(config, group, say)
+
+
+def evaluate_model(config: AnyConfig, model: Path | None, report: Path | None, log: Log) -> Any:
+    """Evaluate a model on the configuration's `Eval` sources; of a recogniser, write the page with its mistakes.
 
     Returns:
         An `ocr.tasks.base.Evaluation`.
@@ -96,6 +125,9 @@ def evaluate_model(config: Config, model: Path | None, report: Path | None, log:
         raise ScriptoriumError("Eval.sources: there are none; name what to evaluate on")
     started = runtime.start(settings.threads, settings.processor_mend)
     _choose_device(settings.use_gpu)
+    if isinstance(config, DetConfig):
+        log(started.header())
+        return _evaluate_detector(config, model, log)
     from ocr.data.sources import open_source
     from ocr.infer.backends import open_backend
     from ocr.infer.recogniser import Recogniser
@@ -103,7 +135,14 @@ def evaluate_model(config: Config, model: Path | None, report: Path | None, log:
     from ocr.tasks.rec import evaluate
 
     log(started.header())
-    backend = open_backend(model or settings.save_model_dir)
+    folder = model or settings.save_model_dir
+    backend = open_backend(folder)
+    own = config.Global
+    charset = Charset.from_file(shipped(own.character_dict_path), space=own.use_space_char)
+    lacking = [unit for unit in charset.units if unit not in backend.spec.charset]
+    if lacking:
+        shown = " ".join(lacking[:20]) + (" …" if len(lacking) > 20 else "")
+        log(f"warning  {folder} has another dictionary, without {len(lacking):,} units of this one: {shown}")
     found = evaluate(Recogniser(backend), config)
     log(f"{'':24}{'count':>8}{'acc':>10}{'cer':>10}{'cer by grapheme':>18}")
     for name, metric in found.details.items():
@@ -114,9 +153,26 @@ def evaluate_model(config: Config, model: Path | None, report: Path | None, log:
         found.details,
         lambda name, index: sources[name].sample(index).image,
         f"Evaluation of {backend.spec.name}",
-        report or settings.save_model_dir / "evaluation.html",
+        report or (folder if folder.is_dir() else settings.save_model_dir) / "evaluation.html",
     )
     log(f"page     {page}")
+    return found
+
+
+def _evaluate_detector(config: DetConfig, model: Path | None, log: Log) -> Any:
+    from ocr.infer.detector import Detector, MapModelBackend, load_detector
+    from ocr.tasks.det import evaluate
+
+    network, spec = load_detector(model or config.Global.save_model_dir)
+    # How maps become boxes, and how large pages are, may be tried out on a trained network.
+    spec = spec.model_copy(update={"postprocess": config.PostProcess, "preprocess": config.Preprocess})
+    found = evaluate(Detector(MapModelBackend(network, spec)), config)
+    log(f"{'':24}{'pages':>8}{'texts':>8}{'precision':>11}{'recall':>10}{'hmean':>10}")
+    for name, metric in found.details.items():
+        result = metric.result()
+        texts = sum(page.labelled for page in metric.pages)
+        rates = f"{result['precision']:11.2%}{result['recall']:10.2%}{result['hmean']:10.2%}"
+        log(f"{name:24}{len(metric.pages):8,}{texts:8,}{rates}")
     return found
 
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from synth.cli_charset import charset
+from synth.cli_corpus import corpus
+from synth.cli_script import fonts_audit, script
 from synth.terminal import Commands, Several
 
 if TYPE_CHECKING:
@@ -96,16 +99,29 @@ def main() -> None:
 @main.command(cls=Several)
 @_recipe_options
 @click.option("--output", type=_FILE, required=True, metavar="DIR", help="A new folder.")
-@click.option("--count", type=int, default=10_000, show_default=True, metavar="N", help="Images.")
+@click.option("--count", type=int, metavar="N", help="Images (default: 10,000, or as many as a plan takes).")
+@click.option(
+    "--min-per-unit", type=click.IntRange(1), metavar="N", help="Plan texts: every unit of the charset N times or more."
+)
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes (default: one per core).")
 @click.option("--resume", is_flag=True, help="Go on where an earlier run was stopped.")
 @click.option("--format", "format_", type=click.Choice(["lmdb", "folder"]), default="lmdb", show_default=True)
-def generate(output: Path, count: int, workers: int | None, resume: bool, format_: str, **recipe_options: Any) -> None:
+def generate(
+    output: Path,
+    count: int | None,
+    min_per_unit: int | None,
+    workers: int | None,
+    resume: bool,
+    format_: str,
+    override: tuple[str, ...],
+    **recipe_options: Any,
+) -> None:
     """Make a data set of labelled text images.
 
     \b
     synth generate --corpus my_language.txt --output data/ --count 100000
     synth generate --corpus a.txt b.txt --output data/ -o corpus.piece=line output.polygons=true
+    synth generate --corpus my_language.txt --charset units.txt --min-per-unit 300 --output data/
     """
     from functools import partial
 
@@ -113,12 +129,20 @@ def generate(output: Path, count: int, workers: int | None, resume: bool, format
 
     from synth.engine import generate as run
     from synth.pipeline import Pipeline, located
-    from synth.report.summary import closing
+    from synth.report.summary import closing, planned
 
     # Images are small: threads inside OpenCV would only get in each other's way.
     cv2.setNumThreads(1)
-    recipe = located(_load(**recipe_options))
+    if min_per_unit is not None:
+        override = (*override, f"corpus.min_per_unit={min_per_unit}")
+    recipe = located(_load(override=override, **recipe_options))
+    if recipe.corpus.min_per_unit and count is not None:
+        recipe = recipe.with_keys("corpus", plan_span=max(count, 0))
     pipeline = Pipeline(recipe)
+    if pipeline.plan is not None:
+        count = max(count or recipe.corpus.plan_span, len(pipeline.plan))
+        click.echo(planned(pipeline.plan, count), nl=False)
+    count = 10_000 if count is None else count
     wanted = workers or _cores()
     # A worker takes longer to start than a few hundred images take to make.
     wanted = wanted if workers else max(1, min(wanted, count // 2000))
@@ -267,17 +291,21 @@ def recipe() -> None:
 
 @recipe.command("list")
 def recipe_list() -> None:
-    """Name the presets."""
+    """Name the recipes that come with the package: looks, and scripts with a small corpus and a look each."""
     from synth.recipe import Recipe
 
+    click.echo("looks")
     for name in Recipe.presets():
-        click.echo(name)
+        click.echo(f"  {name}")
+    click.echo("scripts (with a small corpus; another look: -o base=scene)")
+    for name in Recipe.scripts():
+        click.echo(f"  {name}")
 
 
 @recipe.command("show")
 @click.argument("name")
 def recipe_show(name: str) -> None:
-    """Print a recipe in full, with comments; a good start for one of your own."""
+    """Print a recipe in full, its base included, with comments; a good start for one of your own."""
     from synth.recipe import Recipe
 
     click.echo(Recipe.load(name).to_yaml(), nl=False)
@@ -318,6 +346,12 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
     from synth.fonts.install import install
 
     click.echo(install(scripts, output, log=lambda line: click.echo(line, err=True)).text(), nl=False)
+
+
+main.add_command(charset)
+main.add_command(corpus)
+fonts.add_command(fonts_audit)
+main.add_command(script)
 
 
 def _cores() -> int:

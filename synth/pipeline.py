@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +20,24 @@ from numpy.typing import NDArray
 
 import synth
 from augment.errors import ScriptoriumError
+from synth.cache import cache_dir
 from synth.compose import Refused
 from synth.compose.background import Backgrounds
 from synth.compose.composer import KEPT_INK, Composed, Composer, Draft, Neighbours
 from synth.compose.legibility import unit_contrasts
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
-from synth.fonts.index import FontIndex, scan
-from synth.recipe import Recipe
+from synth.fonts.index import FaceInfo, FontIndex, scan
+from synth.fonts.install import catalog
+from synth.recipe import Fonts, Recipe
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
-from synth.render.shape import Run, Undrawable, shape_line
+from synth.render.shape import Run, Undrawable, script_of, shape_line
+from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_FONT, Record, pack_polygons
 from synth.text.charset import Charset
+from synth.text.plan import VERSION as plan_version
+from synth.text.plan import Plan, write_plan
 from synth.text.source import Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
@@ -39,6 +45,10 @@ _BLANK = "no ink where ink is due"
 _UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK))
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
+_PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
+_FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
+_CUT_OFF = "planned text cut off"
+_UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
 _LIBRARIES = ("numpy", "opencv-python-headless", "uharfbuzz", "freetype-py", "fonttools", "regex", "unicodedata2")
 
@@ -51,6 +61,7 @@ class Streams:
     """
 
     def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._bits = np.random.Philox(key=np.array((seed, 0x53637269), np.uint64))
         self._state: Any = self._bits.state
         self._generator = np.random.Generator(self._bits)
@@ -63,6 +74,18 @@ class Streams:
         state["has_uint32"] = 0
         self._bits.state = state
         return self._generator
+
+    def __reduce__(self) -> tuple[type[Streams], tuple[int]]:
+        # NumPy before 2 restores a generator upon bits of its own: those kept here would no longer be its bits.
+        return Streams, (self._seed,)
+
+
+@dataclass(slots=True)
+class _Column:
+    """How a vertical line is set; see `synth.render.vertical.settings`."""
+
+    digits: int
+    stacked: bool
 
 
 @dataclass(slots=True)
@@ -84,6 +107,7 @@ class _Work:
     plain: bool = False
     repaint: bool = False
     files_only: bool = False
+    planned: Drawn | None = None
     refusals: list[tuple[str, str]] = field(default_factory=list)
     rng: np.random.Generator = field(init=False)
     drawn: Drawn = field(init=False)
@@ -91,6 +115,7 @@ class _Work:
     spacing: float = field(init=False)
     jitter: list[tuple[float, float]] | None = field(init=False)
     ppem: int = field(init=False)
+    column: _Column | None = field(init=False)
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
     beside: _Beside | None = field(init=False)
@@ -148,8 +173,7 @@ class Pipeline:
         Raises:
             ScriptoriumError: there are none, or they draw none of 2,000 texts of the corpus files.
         """
-        excluded = set(self.recipe.fonts.exclude)
-        book = FontBook([face for face in self._index.faces if face.family not in excluded], self.recipe.fonts)
+        book = FontBook(_wanted(self._index.faces, self.recipe.fonts), self.recipe.fonts)
         lacking: Counter[str] = Counter()
         rng = np.random.default_rng(0)
 
@@ -165,6 +189,62 @@ class Pipeline:
         if not self.source.any_text(covered):
             raise _undrawable(lacking)
         return book
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """The plan, where `corpus.min_per_unit` asks for one: found in the cache, or made now and kept there.
+
+        Raises:
+            ScriptoriumError: there is no dictionary or no corpus to plan with; see also `synth.text.plan.write_plan`.
+        """
+        config = self.recipe.corpus
+        if not config.min_per_unit:
+            return None
+        if self.charset is None or not config.files:
+            lacking = "a dictionary (--charset FILE)" if self.charset is None else "a corpus (--corpus FILE)"
+            raise ScriptoriumError(f"corpus.min_per_unit: a plan needs {lacking}")
+        digests = self.source.digests()
+        # What it follows from: neither the look of the images nor their number.
+        basis = {
+            "version": plan_version,
+            "corpus": config.model_dump(mode="json", exclude={"files", "charset", "plan_span"}),
+            "files": [[digests[str(file.path)], file.weight, file.piece] for file in config.files],
+            "units": self.charset.units,
+            "fonts": [[face.digest, face.number] for face in self.book.faces],
+            "fallback": [self.recipe.fonts.fallback, self.recipe.fonts.variations],
+            "seed": self.recipe.seed,
+            "libraries": _libraries(),
+        }
+        path = cache_dir() / "plans" / (hashlib.sha256(_compact(basis).encode()).hexdigest()[:32] + ".plan")
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return Plan(path)
+        rng = np.random.default_rng([self.recipe.seed, config.min_per_unit])
+
+        def drawable(text: str) -> bool:
+            for _ in range(_FACES_TRIED):
+                try:
+                    self._runs(text, self.book.choose(text, rng), None)
+                except Uncovered:
+                    return False
+                except Refused:
+                    continue
+                return True
+            return False
+
+        return write_plan(
+            path, self.source, self.charset, config.min_per_unit, self.recipe.seed, self.book.covering, drawable
+        )
+
+    def _planned(self, index: int) -> Drawn | None:
+        """The text that the plan has for a sample."""
+        if self.plan is None:
+            return None
+        number = self.plan.place(index, self.recipe.corpus.plan_span)
+        if number is None:
+            return None
+        assert self.charset is not None
+        text, file = self.plan.text(number)
+        return Drawn(text, self.charset.split(text), self.source.names[file])
 
     @property
     def rejected_fonts(self) -> list[tuple[Path, str]]:
@@ -203,7 +283,7 @@ class Pipeline:
         if self.recipe.output.polygons:
             part = slice(work.first, work.last)
             ends = list(accumulate(map(len, units)))
-            polygons = pack_polygons(work.composed.polygons[part], work.ink.shared[part], ends)
+            polygons = pack_polygons(self._polygons(work), work.ink.shared[part], ends)
         meta = _compact(self._meta(work)).encode()
         return Record(work.index, work.encoded, text, meta, polygons, work.refusals, units)
 
@@ -280,6 +360,8 @@ class Pipeline:
 
     def first_text(self, index: int) -> Drawn:
         """The text that sample `index` tries first: a guess at its length that costs no drawing."""
+        if (planned := self._planned(index)) is not None:
+            return planned
         try:
             return self.source.draw(self._streams[0].at(index, 0))
         finally:
@@ -287,8 +369,6 @@ class Pipeline:
 
     def inputs(self) -> dict[str, Any]:
         """What bit identity rests on: digests of corpora, charset, fonts and backgrounds, and library versions."""
-        import hashlib
-
         charset = self.recipe.corpus.charset
         corpora, pictures = self.source.digests(), self._backgrounds.digests()
         return {
@@ -296,17 +376,18 @@ class Pipeline:
             "charset": hashlib.sha256(charset.read_bytes()).hexdigest() if charset else None,
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
             "backgrounds": [_named(path, pictures) for path in self._backgrounds.pictures],
-            "libraries": {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES},
+            "libraries": _libraries(),
         }
 
     def head(self) -> dict[str, Any]:
-        """What a manifest says of the origin of its data: recipe and `inputs()`.
+        """What a manifest says of the origin of its data: recipe, `inputs()`, and what the plan is, if there is one.
 
         Of paths only the last part is kept, so that it does not matter where files lie or how a path was spelt; which
         files they were, the digests say.
         """
         recipe = _with_paths(self.recipe.model_dump(), lambda path: _absolute(path).name)
-        return {"recipe": recipe, "inputs": self.inputs()}
+        plan = {} if self.plan is None else {"plan": self.plan.facts.to_json()}
+        return {"recipe": recipe, "inputs": self.inputs(), **plan}
 
     # -- the stages ---------------------------------------------------------------------------------------------
 
@@ -338,6 +419,10 @@ class Pipeline:
         work.refusal = ""
         if not work.repaint:
             work.inside = None
+        if work.planned is not None and work.attempt >= attempts + _PLANNED_ATTEMPTS:
+            # Another text is better than none; the closing summary says what the labels lack.
+            work.planned = None
+            work.refusals.append((_UNPLANNED, ""))
         if work.attempt < attempts + _PLAIN_ATTEMPTS:
             return
         lacking = Counter(c for reason, detail in work.refusals if reason == NO_FONT for c in detail)
@@ -351,10 +436,15 @@ class Pipeline:
         """Text, faces, spacing, jitter and size."""
         rng = work.rng = work.streams.at(work.index, work.attempt)
         layout = self.recipe.layout
-        try:
-            work.drawn = self.source.draw(rng, work.files_only)
-        finally:
-            self._count_texts(work)
+        if work.attempt == 0:
+            work.planned = self._planned(work.index)
+        if work.planned is not None:
+            work.drawn = work.planned
+        else:
+            try:
+                work.drawn = self.source.draw(rng, work.files_only)
+            finally:
+                self._count_texts(work)
         try:
             work.faces = self.book.choose(work.drawn.text, rng)
         except Uncovered as uncovered:
@@ -370,27 +460,35 @@ class Pipeline:
                     (up * layout.jitter_rise, 1.0 + min(max(size * layout.jitter_size, -0.3), 0.3))
                     for up, size in shifts.tolist()
                 ]
+        work.column = None
+        if layout.vertical.p:
+            vertical, chances = layout.vertical, rng.random(3).tolist()
+            # A crop of a single letter is as wide as high: nobody turns it.
+            if chances[0] < vertical.p and len(work.drawn.units) > 1:
+                digits = vertical.digits if chances[1] < vertical.combined else 0
+                work.column = _Column(digits, chances[2] < vertical.stacked)
         low, high = layout.size
         # Few sizes, so that glyphs are found in the cache.
         step = int(rng.random() * 4) / 3 if high > low else 0.0
         work.ppem = max(6, round(layout.height * (low + (high - low) * step)))
 
     def _shape(self, work: _Work) -> None:
-        work.runs = self._runs(work.drawn.text, work.faces, work.spacing)
+        work.runs = self._runs(work.drawn.text, work.faces, work.column, work.spacing)
 
     def _look_beside(self, work: _Work) -> None:
         """Text of neighbouring lines and words."""
         work.beside = None
         if not work.plain and self._neighboured:
             try:
-                work.beside = self._beside(work.faces, work.rng)
+                work.beside = self._beside(work.faces, work.column, work.rng)
             finally:
                 self._count_texts(work)
 
     def _draw(self, work: _Work) -> None:
         """Ink of the line and of its neighbours."""
+        drawing = draw_line if work.column is None else draw_column
         try:
-            work.ink = draw_line(
+            work.ink = drawing(
                 work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
             )
         except NoInk as no_ink:
@@ -401,7 +499,7 @@ class Pipeline:
         if work.beside is not None:
             # Where the face draws nothing for a letter, there is no neighbour.
             with suppress(NoInk):
-                mask = draw_line(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
+                mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
         work.draft = Draft(work.ink, neighbours)
 
@@ -429,6 +527,8 @@ class Pipeline:
     def _frame(self, work: _Work) -> None:
         """Which units are in the picture."""
         work.first, work.last = _kept(work.inside, work.drawn.units)
+        if work.planned is not None and work.last - work.first < len(work.drawn.units):
+            raise Refused(_CUT_OFF)
 
     def _compose(self, work: _Work) -> None:
         """The picture."""
@@ -436,7 +536,26 @@ class Pipeline:
             work.composed = self._composer.plain(work.ink, self.recipe.layout.height)
         else:
             work.composed = self._composer.finish(work.draft, work.inside)
+        if self._stands(work):
+            work.composed.image = cv2.rotate(work.composed.image, cv2.ROTATE_90_CLOCKWISE)
         work.image = work.composed.image
+
+    def _stands(self, work: _Work) -> bool:
+        """Whether a vertical line leaves as a column; all but its image stays turned to the left till then."""
+        return work.column is not None and self.recipe.layout.vertical.rotate == "none"
+
+    def _polygons(self, work: _Work) -> NDArray[np.float32]:
+        """Polygons of the label's units in the image, each clockwise from the unit's own top-left."""
+        polygons = work.composed.polygons[work.first : work.last]
+        if work.column is None:
+            return polygons
+        polygons = polygons.copy()
+        if work.ink.turned is not None:
+            turned = work.ink.turned[work.first : work.last]
+            polygons[turned] = np.roll(polygons[turned], 1, axis=1)
+        if self._stands(work):
+            polygons = np.stack((self.recipe.layout.height - polygons[..., 1], polygons[..., 0]), axis=-1)
+        return polygons
 
     def _degrade(self, works: Sequence[_Work]) -> None:
         """Each operation in turn, on all samples that get it."""
@@ -480,6 +599,8 @@ class Pipeline:
             meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
         if work.plain:
             meta["plain"] = True
+        if work.column is not None:
+            meta["vertical"] = True
         return meta
 
     def _sample(self, work: _Work) -> Sample:
@@ -489,7 +610,7 @@ class Pipeline:
             image=_three(work.image),
             text=text,
             units=units,
-            polygons=work.composed.polygons[part],
+            polygons=self._polygons(work),
             shared=work.ink.shared[part],
             meta=self._meta(work),
             refusals=work.refusals,
@@ -501,16 +622,30 @@ class Pipeline:
             work.refusals += [("text " + reason, "") for reason in self.source.refusals.elements()]
             self.source.refusals.clear()
 
-    def _runs(self, text: str, faces: list[tuple[Face, int, int]], spacing: float = 0.0) -> list[Run]:
+    def _runs(
+        self, text: str, faces: list[tuple[Face, int, int]], column: _Column | None, spacing: float = 0.0
+    ) -> list[Run]:
         corpus = self.recipe.corpus
         # Spaced letters do not form ligatures, as in typesetting (CSS Text 3, section 8.2).
         features = {"liga": False, "clig": False} if spacing else None
+        language, direction = corpus.language, corpus.direction
         try:
-            return shape_line(text, faces, language=corpus.language, direction=corpus.direction, features=features)
+            if column is None:
+                return shape_line(text, faces, language=language, direction=direction, features=features)
+            return shape_column(
+                *(text, faces),
+                language=language,
+                direction=direction,
+                features=features,
+                digits=column.digits,
+                stacked=column.stacked,
+            )
         except Undrawable as undrawable:
             raise Refused(_BAD_SHAPE, undrawable.characters) from None
 
-    def _beside(self, faces: list[tuple[Face, int, int]], rng: np.random.Generator) -> _Beside | None:
+    def _beside(
+        self, faces: list[tuple[Face, int, int]], column: _Column | None, rng: np.random.Generator
+    ) -> _Beside | None:
         config = self.recipe.surroundings
         sides: list[str] = []
         if config.above and rng.random() < config.above:
@@ -527,7 +662,7 @@ class Pipeline:
             text = "".join(units)
         try:
             # In the same hand, as on a page; where that lacks a glyph, there is no neighbour.
-            return _Beside(self._runs(text, [(faces[0][0], 0, len(text))]), units, sides)
+            return _Beside(self._runs(text, [(faces[0][0], 0, len(text))], column), units, sides)
         except Refused:
             return None
 
@@ -547,8 +682,9 @@ class Pipeline:
                 part = part[~blank]
             shown = (composed.coverage, *composed.outlined)
             tries.append((k, len(part), len(shown)))
+            grey = cv2.rotate(work.grey, cv2.ROTATE_90_COUNTERCLOCKWISE) if self._stands(work) else work.grey
             for coverage in shown:
-                greys.append(work.grey)
+                greys.append(grey)
                 coverages.append(coverage)
                 polygons.append(part)
         if not polygons:
@@ -670,14 +806,29 @@ def _kept(inside: NDArray[np.float64] | None, units: list[str]) -> tuple[int, in
     return first, last
 
 
+def _wanted(faces: Sequence[FaceInfo], fonts: Fonts) -> list[FaceInfo]:
+    """The faces of the families that a recipe wants. Raises ScriptoriumError where it names some and none is there."""
+    named, excluded = set(fonts.families), set(fonts.exclude)
+    wanted = [face for face in faces if face.family not in excluded and (not named or face.family in named)]
+    if named and not wanted:
+        raise ScriptoriumError(
+            f"fonts.families: none of {', '.join(fonts.families)} is among the fonts found; "
+            "run `synth fonts install SCRIPT`, or let all fonts be used: -o fonts.families=[]"
+        )
+    return wanted
+
+
 def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
     """What to tell when the corpus holds nothing that the fonts draw; the characters most often met are named."""
     names = " ".join(
         f"{c} U+{ord(c):04X}" for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20]
     )
+    scripts = Counter(script_of(c) for c in lacking)
+    entries = {script_of(entry.sample[0]): entry for entry in reversed(catalog().values())}
+    script = next((entries[code].code for code, _ in scripts.most_common() if code in entries), "SCRIPT")
     return ScriptoriumError(
         f"no text of the corpus can be drawn: no font has {names}{' …' if len(lacking) > 20 else ''}; "
-        "give --fonts DIR or run `synth fonts install SCRIPT`"
+        f"give --fonts DIR or run `synth fonts install {script}`"
     )
 
 
@@ -706,6 +857,10 @@ def _absolute(path: Path) -> Path:
 
 def _named(path: Path, digests: dict[str, str]) -> dict[str, str]:
     return {"name": path.name, "sha256": digests[str(path)]}
+
+
+def _libraries() -> dict[str, str | None]:
+    return {"scriptorium": synth.__version__} | {name: _version(name) for name in _LIBRARIES}
 
 
 def _version(name: str) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from augment.pixel import Degrade, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
 from synth.data import data_file
@@ -80,6 +80,43 @@ class TemplatePattern(Section):
     weight: Weight = 1.0
 
 
+def _expanded(templates: Any) -> Any:
+    """Patterns, with those of a file in the place of its name."""
+    if isinstance(templates, str):
+        templates = (templates,)
+    if not isinstance(templates, list | tuple):
+        return templates
+    return [pattern for item in templates for pattern in (_read_templates(item) if isinstance(item, str) else (item,))]
+
+
+def _read_templates(source: str) -> list[Any]:
+    path = Path(source)
+    if path.suffix not in (".yml", ".yaml"):
+        shipped = data_file("corpora/templates")
+        path = shipped / f"{source}.yml"
+        if not path.is_file():
+            names = sorted(file.stem for file in shipped.glob("*.yml"))
+            raise ValueError(f"templates {source!r} are unknown{nearest(source, names)}; a file's name ends in .yml")
+    try:
+        patterns = parse_yaml(path.read_text(encoding="utf-8-sig"), str(path))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 at byte offset {error.start}; save it as UTF-8") from None
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(patterns, list):
+        raise ValueError(f"{path}: a file of templates is a list of patterns, such as - {{pattern: '\\d{{4}}'}}")
+    for number, pattern in enumerate(patterns, 1):
+        if not isinstance(pattern, dict):
+            raise ValueError(f"{path}: entry {number}: should be a pattern such as {{pattern: '\\d{{4}}'}}")
+        try:
+            TemplatePattern.model_validate(pattern)
+        except ValidationError as error:
+            raise ValueError(explain(error, f"{path}: entry {number}", TemplatePattern)) from None
+    return patterns
+
+
 class Case(Section):
     """Weights of the case variants; scripts without case are left as they are."""
 
@@ -99,7 +136,9 @@ class Corpus(Section):
     join: Share = Field(0.0, description="share of pieces joined to a second one without a space")
     cut: Share = Field(0.0, description="share of pieces cut to a random part of themselves")
     case: Case = Case()
-    templates: tuple[TemplatePattern, ...] = Field((), description="patterns for numbers, dates, prices, codes")
+    templates: Annotated[tuple[TemplatePattern, ...], BeforeValidator(_expanded)] = Field(
+        (), description="patterns for numbers, dates, prices, codes; or plates, meters, codes, forms, or a file of them"
+    )
     template_share: Share = Field(0.0, description="share of samples drawn from the templates")
     digits: str = Field("0123456789", description="what \\d means in templates, ten characters")
     balance: Literal["none", "sqrt", "uniform"] = Field(
@@ -109,6 +148,12 @@ class Corpus(Section):
         "grapheme", description="what labels are cut into without a charset: codepoint, grapheme or akshara"
     )
     charset: Named | None = Field(None, description="dictionary, one unit per line; texts with others are dropped")
+    min_per_unit: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        0, description="texts are planned so that each unit of the charset is written so often; 0: no plan"
+    )
+    plan_span: Annotated[int, Field(ge=0, le=10**12)] = Field(
+        0, description="samples among which the planned ones are spread; 0: as many as the plan has"
+    )
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
         None, description="BCP 47 language for shaping, such as sr or ur"
     )
@@ -121,9 +166,25 @@ class Fonts(Section):
     """Which fonts draw the texts."""
 
     paths: tuple[Named, ...] = Field((), description="fonts and folders of fonts; none: all that the machine has")
+    families: tuple[str, ...] = Field((), description="families to use, by name, as far as they are there; none: all")
     exclude: tuple[str, ...] = Field((), description="families left out, by name")
     fallback: bool = Field(True, description="let a second face draw what the first lacks")
     variations: Annotated[int, Field(ge=0, le=32)] = Field(6, description="random cuts of each variable font")
+
+
+class Vertical(Section):
+    """Lines set from top to bottom, as UAX #50 has it; single units stay as they are."""
+
+    p: Share = Field(0.0, description="share of samples")
+    rotate: Literal["ccw", "none"] = Field(
+        "ccw",
+        description="ccw: turned 90° counter-clockwise, layout.height high; none: left as columns so many pixels wide",
+    )
+    combined: Share = Field(0.5, description="share of vertical lines with short numbers, !! and !? side by side")
+    digits: Annotated[int, Field(ge=1, le=4)] = Field(2, description="most digits set side by side")
+    stacked: Share = Field(
+        0.1, description="share with upright Latin, Greek, Cyrillic (...) letters and digits, one below the other"
+    )
 
 
 class Layout(Section):
@@ -145,6 +206,7 @@ class Layout(Section):
     max_ratio: Annotated[float, Field(gt=0, le=1000)] = Field(
         60.0, description="width over height beyond which images are refused"
     )
+    vertical: Vertical = Vertical()
 
 
 class Outline(Section):
@@ -343,10 +405,20 @@ class Recipe(Section):
         """The `degrade` section, ready to be applied."""
         return Degrade(parse_ops(self.degrade))
 
+    def with_keys(self, section: str, **keys: Any) -> Recipe:
+        """The recipe with some keys of a section changed. Raises RecipeError for values that do not fit."""
+        values = self.model_dump()
+        return Recipe.from_values(values | {section: values[section] | keys})
+
     @classmethod
     def presets(cls) -> list[str]:
-        """Names of the recipes that come with the package."""
+        """Names of the looks that come with the package."""
         return sorted(path.stem for path in data_file("configs/recipes").glob("*.yml"))
+
+    @classmethod
+    def scripts(cls) -> list[str]:
+        """Names of the recipes for scripts that come with the package, each with a small corpus."""
+        return sorted(path.stem for path in data_file("configs/recipes/scripts").glob("*.yml"))
 
     @classmethod
     def load(
@@ -360,21 +432,26 @@ class Recipe(Section):
     ) -> Recipe:
         """A recipe from a preset's name or a YAML file.
 
+        A file may say `base: NAME|FILE` (a file is looked for beside the one that names it) and then only what differs:
+        sections are merged key by key, everything else, lists among it, takes the place of the base's.
+
         Args:
             source: the name of a preset, or a path ending in .yml or .yaml.
             corpus: a text file or several; they take the place of `corpus.files`.
             charset: dictionary; takes the place of `corpus.charset`.
-            overrides: `section.key=value`, one or several, the value in YAML.
+            overrides: `section.key=value`, one or several, the value in YAML; `base=NAME` exchanges the base.
             sections: keys of sections to set, such as `layout={"height": 48}`.
 
         Raises:
-            RecipeError: no such preset or file, not YAML, or a key or value that does not fit; names the key.
+            RecipeError: no such preset or file, not YAML, a base that leads back to its recipe, or a key or value that
+                does not fit; names the key.
         """
         if isinstance(corpus, str | Path):
             corpus = (corpus,)
         if isinstance(overrides, str):
             overrides = (overrides,)
-        path, values = _read(source)
+        base, overrides = _base_apart(overrides)
+        path, values = _resolved(source, base)
         for name, keys in sections.items():
             for key, value in keys.items():
                 set_key(values, (name, key), value, path)
@@ -410,19 +487,72 @@ class Recipe(Section):
         return "".join(_yaml_lines(self, self.to_values(), ""))
 
 
-def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
+def _base_apart(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The last `base=…` among overrides, and the others."""
+    base, others = None, []
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if sign and key.strip() == "base":
+            base = value.strip()
+        else:
+            others.append(override)
+    return base, others
+
+
+def _resolved(source: str | Path, base: str | None = None) -> tuple[str, dict[str, Any]]:
+    """What messages call a recipe, and its values on top of those of its base; `base` exchanges the file's own."""
+    where, values, path = _read(source)
+    if base is not None:
+        values["base"] = base
+    seen = [path]
+    layers = [values]
+    place = where
+    while (named := layers[-1].pop("base", None)) is not None:
+        if not isinstance(named, str) or not named:
+            raise RecipeError(f"{place}: base: should be the name of a recipe or a file, not {named!r}")
+        if Path(named).suffix in (".yml", ".yaml"):
+            # One on the command line is where the user is, one in a file beside that file.
+            named = named if base is not None and len(layers) == 1 else seen[-1].parent / Path(named).expanduser()
+        try:
+            _, values, path = _read(named)
+        except RecipeError as error:
+            raise RecipeError(f"{place}: base: {error}") from None
+        if path in seen:
+            chain = " → ".join(file.name for file in (*seen[seen.index(path) :], path))
+            raise RecipeError(f"{where}: base leads back to itself: {chain}")
+        seen.append(path)
+        layers.append(values)
+        place = str(path)
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        merged = _merged(merged, layer)
+    return where, merged
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _read(source: str | Path) -> tuple[str, dict[str, Any], Path]:
+    """What error messages call a recipe, its values as its file has them, and the file."""
     name = str(source)
-    if Path(name).suffix in (".yml", ".yaml"):
+    shipped = Path(name).suffix not in (".yml", ".yaml")
+    if shipped:
+        folder = data_file("configs/recipes")
+        path = next((p for p in (folder / f"{name}.yml", folder / "scripts" / f"{name}.yml") if p.is_file()), None)
+        # A name with a slash would be looked for elsewhere.
+        if path is None or name != path.stem:
+            known = (*Recipe.presets(), *Recipe.scripts())
+            raise RecipeError(f"recipe {name!r} is unknown{nearest(name, known)}; a file's name ends in .yml")
+        name = f"recipe {name}"
+    else:
         path = Path(name)
         if not path.is_file():
             raise RecipeError(f"{path}: there is no such recipe file")
-    else:
-        path = data_file("configs/recipes") / f"{name}.yml"
-        if not path.is_file():
-            raise RecipeError(
-                f"recipe {name!r} is unknown{nearest(name, Recipe.presets())}; a file's name ends in .yml"
-            )
-        name = f"recipe {name}"
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -433,7 +563,12 @@ def _read(source: str | Path) -> tuple[str, dict[str, Any]]:
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, not {_KINDS_OF_DATA.get(type(values), values)}")
     # A section with nothing under it, as when all its keys are commented out.
-    return name, {key: value for key, value in values.items() if value is not None}
+    values = {key: value for key, value in values.items() if value is not None}
+    if shipped:
+        # Our own recipes name our own corpora, wherever the package lies.
+        for file in values.get("corpus", {}).get("files", ()):
+            file["path"] = str(data_file(file["path"]))
+    return name, values, path.resolve()
 
 
 _KINDS_OF_DATA: dict[type, str] = {type(None): "an empty file", list: "a list", str: "a text"}

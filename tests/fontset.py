@@ -58,6 +58,11 @@ LANGUAGES = {
     "ja": "Jpan",
     "zh": "Hans",
     "ko": "Hang",
+    "fa": "Arab",
+    "ur": "Aran",
+    "syr": "Syrc",
+    "de-Latf": "Latf",
+    "la": "la-Latn",
 }
 """The corpora of one language each, and the script to install fonts for (ISO 15924)."""
 
@@ -167,16 +172,27 @@ def hb_shape_program() -> str:
 
 
 def hb_shape(
-    face: Face, texts: Sequence[str], *, script: str, language: str, rtl: bool, before: str = "", after: str = ""
+    face: Face,
+    texts: Sequence[str],
+    *,
+    script: str,
+    language: str,
+    rtl: bool,
+    before: str = "",
+    after: str = "",
+    upright: bool = False,
 ) -> list[Glyphs]:
-    """What hb-shape makes of texts without a line break, each between `before` and `after`."""
+    """What hb-shape makes of texts without a line break, each between `before` and `after`.
+
+    Upright ones are shaped from top to bottom; their advances go down.
+    """
     command = [
         hb_shape_program(),
         f"--face-index={face.info.number}",
         "--shapers=ot",  # Debian's build would let Graphite shape the fonts that have its tables
         f"--script={script}",
         f"--language={language}",
-        f"--direction={'rtl' if rtl else 'ltr'}",
+        f"--direction={('btt' if rtl else 'ttb') if upright else 'rtl' if rtl else 'ltr'}",
         "--no-glyph-names",
         "--output-format=json",
         "--text-file=-",
@@ -189,7 +205,9 @@ def hb_shape(
     if done.returncode:
         raise Missing(f"hb-shape failed: {done.stderr.decode(errors='replace').strip()}")
     shaped = [json.loads(line) for line in done.stdout.decode().splitlines()]
-    return [[(g["g"], g["cl"], g["ax"], g["dx"], g["dy"]) for g in glyphs] for glyphs in shaped]
+    return [
+        [(g["g"], g["cl"], -g["ay"] if upright else g["ax"], g["dx"], g["dy"]) for g in glyphs] for glyphs in shaped
+    ]
 
 
 def glyphs_of(run: Run) -> Glyphs:

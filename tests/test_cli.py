@@ -40,6 +40,18 @@ COMMANDS = (
     ["fonts", "list"],
     ["fonts", "check"],
     ["fonts", "install"],
+    ["charset"],
+    ["charset", "build"],
+    ["charset", "diff"],
+    ["charset", "merge"],
+    ["charset", "check"],
+    ["corpus"],
+    ["corpus", "build"],
+    ["corpus", "from-wordlist"],
+    ["corpus", "from-hunspell"],
+    ["corpus", "from-text"],
+    ["corpus", "random"],
+    ["corpus", "report"],
 )
 
 

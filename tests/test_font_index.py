@@ -313,6 +313,13 @@ def test_names_contradict_the_map(here: Path) -> None:
     assert "'A' leads to 'parenleft'" in reason(save_font(here / "tex.ttf", shifted))
 
 
+def test_dingbats_under_ascii_codes(here: Path) -> None:
+    names = {letter: f"a{10 + at}" for at, letter in enumerate(string.ascii_uppercase)}
+    assert reason(save_font(here / "d.ttf", names)).startswith("dingbats")
+    unnamed = {letter: f"g{10 + at}" for at, letter in enumerate(string.ascii_uppercase)}
+    assert save_font(here / "g.ttf", unnamed) in [face.path for face in scan([here], cache_dir=here).faces]
+
+
 def test_one_shape_for_all_letters(here: Path) -> None:
     assert "placeholder" in reason(save_font(here / "blocks.ttf", string.ascii_letters, same=True))
 

@@ -179,6 +179,19 @@ def test_npm_only_families_are_left_where_apt_serves(world: World) -> None:
     assert [item.family for item in install.install(["khmer"], world.target).families] == ["Khmer OS"]
 
 
+def test_distinct_designs_come_from_npm_beside_debians(world: World) -> None:
+    world.apt()
+    world.npm()
+    fraktur = install.find_script("fraktur")
+    world.debian("fonts-blankenburg", ("b.ttf", "Blankenburg_UNZ1A", fraktur.sample))
+    world.fontsource("grenze-gotisch", {"latin": fraktur.sample}, "Grenze Gotisch")
+    families = install.install(["fraktur"], world.target).families
+    assert [(item.family, item.package) for item in families] == [
+        ("Blankenburg_UNZ1A", "fonts-blankenburg"),
+        ("Grenze Gotisch", "@fontsource/grenze-gotisch"),
+    ]
+
+
 def test_package_that_lacks_the_script(world: World) -> None:
     world.apt()
     world.npm()
@@ -293,13 +306,15 @@ def test_catalogue_is_sound() -> None:
         assert len(set(entry.sample)) == len(entry.sample) >= 10
         assert unicodedata.normalize("NFC", entry.sample) == entry.sample
         assert any(family.debian for family in entry.families) and any(family.npm for family in entry.families)
+        assert entry.elsewhere
         for family in entry.families:
             assert family.debian or family.npm
+            assert not family.distinct or not family.debian
             assert not family.npm or family.npm.startswith("@fontsource/")
         sources = [(family.family, family.debian or family.npm) for family in entry.families]
         assert len(set(sources)) == len(sources)
     assert "//" not in data_file("fonts/catalog.yml").read_text(encoding="utf-8")
-    assert len(yaml.safe_load(data_file("fonts/catalog.yml").read_text(encoding="utf-8"))) == len(entries) >= 30
+    assert len(yaml.safe_load(data_file("fonts/catalog.yml").read_text(encoding="utf-8"))) == len(entries) >= 69
 
 
 def test_importing_is_light() -> None:

@@ -109,7 +109,8 @@ def test_several_values_are_those_of_repeated_options(groups: list[list[str]], f
 def test_signals_end_a_command(number: int, paddle: bool, code: int, tmp_path: Path) -> None:
     # Paddle takes SIGTERM for itself, and sets up the root logger, so that others begin to talk.
     program = f"""
-import logging, time
+import logging, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 from ocr import runtime
 from ocr.cli import main
 import ocr.data.audit as audit

@@ -701,14 +701,14 @@ def test_a_live_source_keeps_to_the_dictionary(live_config: SourceConfig, tmp_pa
 def test_other_texts_come_for_those_that_training_does_not_take(live_config: SourceConfig) -> None:
     source = live(live_config)
     draws = [Draw(0, index) for index in range(200, 264)]
-    chosen = limits(max_text_length=5)
-    assert any(len(source.sample(draw.index).text) > 5 for draw in draws)
+    chosen = limits(max_text_length=6)
+    assert any(len(source.sample(draw.index).text) > 6 for draw in draws)
     batch = Preparer([source], chosen, None, 0)(0, Planned(draws, 32))
     assert len(batch.texts) == 64 and not batch.skipped
-    assert max(map(len, batch.texts)) == 5
+    assert max(map(len, batch.texts)) == 6
     for draw, text in zip(draws, batch.texts, strict=True):
         own = source.sample(draw.index).text
-        assert text == own or len(own) > 5 or not set(own) <= set("abcdefgh ")
+        assert text == own or len(own) > 6 or not set(own) <= set("abcdefgh ")
     with pytest.raises(ScriptoriumError, match="source live: 20 texts in a row cannot be trained on, the last: not in"):
         Preparer([source], limits(codec=Codec(Charset("xyz"))), None, 0)(0, Planned(draws, 32))
 

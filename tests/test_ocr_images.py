@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from augment.errors import ScriptoriumError
 from ocr.infer import images
 from ocr.infer.images import BadImage, decode, find, from_pillow, load
 
@@ -215,6 +216,12 @@ def test_names_from_standard_input(tmp_path: Path) -> None:
         "caf\udce9 1.png",
         str(tmp_path / "d/1.png"),
     ]
+
+
+def test_a_picture_in_the_place_of_names_is_refused() -> None:
+    picture = cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes()
+    with pytest.raises(ScriptoriumError, match="standard input holds no names"):
+        list(find(["-"], io.BytesIO(picture)))
 
 
 def test_an_empty_folder_stands_for_itself(tmp_path: Path) -> None:

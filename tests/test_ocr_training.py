@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -328,6 +329,26 @@ def test_what_a_recipe_draws_in_vain_is_counted(place: Path, tmp_path: Path, dej
     settings["Global"] |= {"max_text_length": 1}
     with pytest.raises(ScriptoriumError, match="source live: none of the first 128 samples can be trained on"):
         Recognition(Config.from_values(settings), Group(), lines.append)
+
+
+def test_a_run_without_a_whole_checkpoint_does_not_begin_anew_unasked(trained: Path, tmp_path: Path, ocr: Ocr) -> None:
+    run = tmp_path / "run"
+    newest, _ = store.latest(trained)
+    assert newest is not None
+    shutil.copytree(newest, run / newest.name)
+    weights = run / newest.name / "model.npz"
+    weights.write_bytes(weights.read_bytes()[:100])
+    done = ocr("train", "-c", newest / "config.yml", "-o", f"Global.save_model_dir={run}", "--resume")
+    assert done.code == 2 and "holds no checkpoint that is whole" in done.err
+    assert f"passed over: {weights}" in done.out
+
+
+def test_a_run_folder_that_cannot_be_made_is_noticed_first(trained: Path, tmp_path: Path, ocr: Ocr) -> None:
+    newest, _ = store.latest(trained)
+    assert newest is not None
+    (tmp_path / "file").write_text("")
+    done = ocr("train", "-c", newest / "config.yml", "-o", f"Global.save_model_dir={tmp_path / 'file' / 'run'}")
+    assert "cannot be made (Not a directory); set another Global.save_model_dir" in done.error
 
 
 def test_too_many_broken_records_end_a_run_before_it_begins(place: Path, tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ def test_access_by_index_and_by_iteration(corpus, dejavu):
         pipeline[-1]
 
 
-def test_a_stream_is_philox_with_the_seed_as_key_and_the_index_in_the_counter():
-    streams = Streams(9)
+@pytest.mark.parametrize("streams", [Streams(9), pickle.loads(pickle.dumps(Streams(9)))])
+def test_a_stream_is_philox_with_the_seed_as_key_and_the_index_in_the_counter(streams):
     for index, attempt in [(0, 0), (5, 2), (0, 0), (2**40, 7)]:
         bits = np.random.Philox(
             key=np.array((9, 0x53637269), np.uint64), counter=np.array((0, 0, attempt, index), np.uint64)

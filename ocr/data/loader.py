@@ -16,19 +16,39 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count, cycle
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from typing import Any, Protocol, cast
 
 from augment.errors import ScriptoriumError
 from ocr.data.index import too_many_broken
-from ocr.data.prepare import Batch, Preparer
 from ocr.data.sampler import Planned
 
 _NAMED = 5
 _EMPTY = 100  # batches in a row
 
 Plan = Callable[[int], Planned]
+
+
+class Prepared(Protocol):
+    """What the loader looks at in a batch.
+
+    Attributes:
+        texts: one for each sample that could be used.
+        skipped: records that could not: number of the source, name, what is wrong.
+    """
+
+    @property
+    def texts(self) -> list[str]:
+        """One for each sample that could be used."""
+        ...
+
+    skipped: list[tuple[int, str, str]]
+
+
+Prepare = Callable[[int, Planned], Prepared]
 
 
 class Loader:
@@ -55,7 +75,7 @@ class Loader:
     def __init__(
         self,
         plan: Plan,
-        prepare: Preparer,
+        prepare: Prepare,
         names: Sequence[str],
         sizes: Sequence[int],
         workers: int,
@@ -90,13 +110,14 @@ class Loader:
                 target=_work, args=(sender, self._plan, self._prepare, first, stride, depth), daemon=True
             )
             try:
-                process.start()
+                with _deaf():
+                    process.start()
             except BaseException:
                 receiver.close()
                 raise
         self._workers.append((process, receiver))
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
         while True:
             began = time.perf_counter()
             batch = self._next()
@@ -115,7 +136,7 @@ class Loader:
             self.waited += time.perf_counter() - began
             yield batch
 
-    def _next(self) -> Batch:
+    def _next(self) -> Prepared:
         if not self._workers:
             return self._prepare(self._step, self._plan(self._step))
         process, receiver = next(self._turns)
@@ -126,10 +147,9 @@ class Loader:
             raise ScriptoriumError(_obituary(process.exitcode)) from None
         if isinstance(found, Exception):
             raise found
-        assert isinstance(found, Batch)
-        return found
+        return cast(Prepared, found)
 
-    def _note(self, batch: Batch) -> None:
+    def _note(self, batch: Prepared) -> None:
         """Count broken records, name the first, and stop where they are too many."""
         for number, key, reason in batch.skipped:
             if (number, key) in self._seen:
@@ -155,6 +175,19 @@ class Loader:
         self._workers.clear()
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM; a process started meanwhile never gets them, for it inherits that."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _obituary(code: int | None) -> str:
     reasons = {
         -signal.SIGKILL: "it was killed, perhaps for want of memory: set Train.loader.num_workers or prefetch lower",
@@ -164,7 +197,7 @@ def _obituary(code: int | None) -> str:
     return f"a process that prepares batches died ({said}); go on with --resume"
 
 
-def _work(sender: Connection, plan: Plan, prepare: Preparer, first: int, stride: int, depth: int) -> None:
+def _work(sender: Connection, plan: Plan, prepare: Prepare, first: int, stride: int, depth: int) -> None:
     """The life of a process: prepare batches until nobody reads them."""
     import cv2
 
@@ -172,7 +205,7 @@ def _work(sender: Connection, plan: Plan, prepare: Preparer, first: int, stride:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    ahead: queue.Queue[Batch | Exception] = queue.Queue(depth)
+    ahead: queue.Queue[Prepared | Exception] = queue.Queue(depth)
     sending = threading.Thread(target=_send, args=(sender, ahead))
     sending.start()
     try:
@@ -185,7 +218,7 @@ def _work(sender: Connection, plan: Plan, prepare: Preparer, first: int, stride:
     sending.join()
 
 
-def _send(sender: Connection, ahead: queue.Queue[Batch | Exception]) -> None:
+def _send(sender: Connection, ahead: queue.Queue[Prepared | Exception]) -> None:
     try:
         while True:
             item = ahead.get()

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
-from ocr.spec import SPEC_FILE, ModelSpec
+from ocr.spec import SPEC_FILE, DetSpec, ModelSpec, load_spec
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -40,14 +40,14 @@ class Checkpoint:
     """What a checkpoint holds.
 
     Attributes:
-        spec: see `ModelSpec`.
+        spec: see `ocr.spec`.
         weights: parameters and buffers of the network by name.
         ema: moving average of the weights by name; empty where none is kept.
         optimiser: arrays of the optimiser's state by name.
         state: step, best figure and the like, as JSON holds it.
     """
 
-    spec: ModelSpec
+    spec: ModelSpec | DetSpec
     weights: Arrays
     ema: Arrays = field(default_factory=dict)
     optimiser: Arrays = field(default_factory=dict)
@@ -120,13 +120,13 @@ def load(folder: Path) -> Checkpoint:
     check(folder)
     state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     weights, ema, optimiser = (_arrays(folder / f"{name}.npz") for name in ("model", "ema", "optimiser"))
-    return Checkpoint(ModelSpec.load(folder), weights, ema, optimiser, state)
+    return Checkpoint(load_spec(folder), weights, ema, optimiser, state)
 
 
-def load_model(folder: Path) -> tuple[ModelSpec, Arrays]:
+def load_model(folder: Path) -> tuple[ModelSpec | DetSpec, Arrays]:
     """The spec and the weights to predict with: the moving average where there is one. Raises as `load`."""
     check(folder)
-    return ModelSpec.load(folder), _arrays(folder / "ema.npz") or _arrays(folder / "model.npz")
+    return load_spec(folder), _arrays(folder / "ema.npz") or _arrays(folder / "model.npz")
 
 
 def check(folder: Path) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from augment.errors import ScriptoriumError
-from ocr.config import Config
+from ocr.config import AnyConfig
 from ocr.engine import checkpoint as store
 from ocr.engine.checkpoint import Checkpoint
 from ocr.engine.distributed import Group
@@ -66,7 +66,7 @@ class Trainer:
     """Trains a task's network.
 
     Args:
-        config: see `Config`.
+        config: see `ocr.config`.
         task: see `Task`.
         group: the processes that train together.
         log: where lines for people go.
@@ -75,7 +75,7 @@ class Trainer:
         ScriptoriumError: the configuration names what the network does not have, or a checkpoint does not fit.
     """
 
-    def __init__(self, config: Config, task: Task, group: Group, log: Callable[[str], None]) -> None:
+    def __init__(self, config: AnyConfig, task: Task, group: Group, log: Callable[[str], None]) -> None:
         self.config, self.task, self.group, self._log = config, task, group, log
         self.run = config.Global.save_model_dir
         every_epoch = task.steps_per_epoch // config.Optimizer.accumulate
@@ -110,7 +110,7 @@ class Trainer:
             raise ScriptoriumError(
                 f"{folder}: is of another architecture; to begin from its weights set Global.pretrained_model instead"
             )
-        if theirs.units != mine.units:
+        if getattr(theirs, "units", ()) != getattr(mine, "units", ()):
             raise ScriptoriumError(
                 f"{folder}: has another dictionary; to keep the units that stay set Global.pretrained_model instead"
             )

@@ -203,6 +203,8 @@ def load_network(folder: Path) -> tuple[Any, ModelSpec]:
     from ocr.models.build import build_model
 
     spec, weights = store.load_model(folder)
+    if not isinstance(spec, ModelSpec):
+        spec = ModelSpec.load(folder)  # says that it is of another task
     with paddle.utils.unique_name.guard():
         model = build_model(Architecture(**spec.architecture), len(spec.units) + 1, spec.preprocess.channels)
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}

@@ -79,10 +79,17 @@ def find(arguments: Sequence[str], lines: Iterable[bytes] = ()) -> Iterator[str]
     Yields:
         Names of files and URLs. A folder gives the pictures in it and in its subfolders, told by their suffix, in
         natural order (2 before 10), without hidden ones; one that has none gives itself, so that `load` says so.
+
+    Raises:
+        ScriptoriumError: `lines` are no names.
     """
     for argument in arguments:
         names = (os.fsdecode(line.rstrip(b"\r\n")) for line in lines) if argument == "-" else iter((argument,))
         for name in names:
+            if "\0" in name:
+                raise ScriptoriumError(
+                    "standard input holds no names but something else, such as a picture; give the file itself"
+                )
             if name and not _URL.match(name) and Path(name).is_dir():
                 yield from _in_folder(Path(name))
             elif name:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import platform
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from ocr.spec import ModelSpec
+from ocr.spec import DetSpec, ModelSpec
 
 
 class Batches(Protocol):
@@ -49,7 +52,7 @@ class Task(ABC):
         steps_per_epoch: batches in an epoch.
     """
 
-    spec: ModelSpec
+    spec: ModelSpec | DetSpec
     model: Any
     steps_per_epoch: int
 
@@ -68,3 +71,15 @@ class Task(ABC):
     @abstractmethod
     def evaluate(self) -> Evaluation | None:
         """Evaluate the network as it is; None where there is nothing to evaluate on."""
+
+
+_LIBRARIES = ("scriptorium", "paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python-headless")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries that make a model what it is."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +30,9 @@ from ocr.losses.rec import recognition_loss
 from ocr.metrics.recognition import RecognitionMetric
 from ocr.models.build import build_model
 from ocr.spec import ModelSpec
-from ocr.tasks.base import Evaluation, Task
+from ocr.tasks.base import Evaluation, Task, versions
 from synth.text.charset import Charset
 
-_LIBRARIES = ("scriptorium", "paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python-headless")
 _CHUNK = 1024  # evaluation pictures held in memory at a time
 _SHOWN = 20
 _FEW = 3
@@ -55,6 +52,8 @@ class Recognition(Task):
         ScriptoriumError: the configuration, the dictionary or the data cannot be used.
     """
 
+    spec: ModelSpec
+
     def __init__(self, config: Config, group: Group, log: Callable[[str], None], *, data: bool = True) -> None:
         import paddle
 
@@ -73,7 +72,7 @@ class Recognition(Task):
             decoder=config.PostProcess,
             units=self.charset.units,
             time_stride=self.model.time_stride,
-            versions=_versions(),
+            versions=versions(),
         )
         if config.Preprocess.width_step % self.model.time_stride:
             raise ScriptoriumError(
@@ -166,6 +165,8 @@ class Recognition(Task):
         """
         folder = store.resolve(path)
         spec, weights = store.load_model(folder)
+        if not isinstance(spec, ModelSpec):
+            spec = ModelSpec.load(folder)  # says that it is of another task
         state = self.model.state_dict()
         # Paddle gives each weight of a recurrent layer two names.
         first = {id(value): name for name, value in reversed(state.items())}
@@ -176,6 +177,7 @@ class Recognition(Task):
         check_share(found, str(folder), self.config.Global.allow_partial)
         import paddle
 
+        merged |= {name: merged[first[id(state[name])]] for name in again}
         self.model.set_state_dict({name: paddle.to_tensor(value) for name, value in merged.items()})
         return found
 
@@ -301,11 +303,3 @@ def _examples(reason: str, index: Index) -> str:
     if reason == BROKEN:
         return ": " + "; ".join(f"{key} ({why})" for key, why in index.broken[:_FEW])
     return ""
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

@@ -68,27 +68,18 @@ class _Placed:
     """Where the line lies in the picture.
 
     Attributes:
-        bending: from the ink's pixels to the picture's; None where `straight` says it all.
+        warp: from the ink's pixels to the picture's.
         straight: the same as (x scale, y scale, left, top) when nothing is turned, slanted or bent, and the picture's
             pixel rows fall on the ink's edges; else None.
         map: of `warp`, once drawn by one that is not projective.
     """
 
-    bending: geometry.Warp | None
+    warp: geometry.Warp
     straight: tuple[float, float, int, int] | None
     width: int
     height: int
     polygons: NDArray[np.float32]
     map: NDArray[np.float32] | None = None
-
-    @property
-    def warp(self) -> geometry.Warp:
-        """From the ink's pixels to the picture's."""
-        if self.bending is None and self.straight is not None:
-            x_scale, y_scale, left, top = self.straight
-            self.bending = geometry.Warp(geometry.Projective((x_scale, 0.0, left, 0.0, y_scale, top, 0.0, 0.0, 1.0)))
-        assert self.bending is not None
-        return self.bending
 
     def draw(self, mask: Mask, pad: int) -> Mask:
         """A mask in the picture; `pad` is the room around the ink that it has on all sides.
@@ -313,7 +304,9 @@ class Composer:
         width = self._allowed(left + text + right, height)
         polygons = (ink.boxes * np.array((x_scale, y_scale, x_scale, y_scale), np.float32))[:, _CORNERS]
         polygons += np.array((left, top) * 4, np.float32)
-        return _Placed(None, (x_scale, y_scale, left, top), width, height, polygons.reshape(-1, 4, 2))
+        fit = geometry.Projective((x_scale, 0.0, left, 0.0, y_scale, top, 0.0, 0.0, 1.0))
+        straight = (x_scale, y_scale, left, top)
+        return _Placed(geometry.Warp(fit), straight, width, height, polygons.reshape(-1, 4, 2))
 
     def _allowed(self, width: int, height: int) -> int:
         if width > self._recipe.layout.max_ratio * height:
@@ -608,7 +601,8 @@ class _Ground:
         mean = max(self.luminance, 1.0)
         image = self.image()
         tint: Any = (*(min(c / mean, 1.0) for c in colour), 0.0)
-        over = cv2.convertScaleAbs(image, alpha=tint[0]) if is_grey(colour) else cv2.multiply(_three(image), tint)
+        grey = is_grey(colour)
+        over = cv2.convertScaleAbs(image, alpha=tint[0]) if grey else cv2.multiply(_three(image), tint)
         self.lay_image(over, alpha, strength)
 
     def emboss(self, alpha: Mask, amount: float) -> None:

@@ -44,6 +44,9 @@ _JOINED = {
     "Khmr": "ប្រ",
     "Mymr": "န္တ",
 }
+# Fonts for Chinese and Japanese set these in squares, П о е з д: right among Han, and nowhere else.
+_WIDE = frozenset({"Grek", "Cyrl"})
+_HAN = 0x4E00
 _TRIES = 8
 _FAMILIES = 256  # sets of faces kept sorted by family: each lists up to thousands of faces
 # Any face will do for these: HarfBuzz makes spaces from others, and joiners are never drawn.
@@ -106,10 +109,29 @@ class FontBook:
             script = script_of(character)
             tags = needed_tags(script)
             for number, face in enumerate(self.faces):
-                if face.covers(point) and (not tags or (tags & face.scripts and self._shapes(number, script))):
+                if not face.covers(point) or (
+                    script in _WIDE and face.covers(_HAN) and self._is_full_width(number, point)
+                ):
+                    continue
+                if not tags or (tags & face.scripts and self._shapes(number, script)):
                     bits |= 1 << number
             self._able[character] = bits
         return bits
+
+    def covering(self, text: str) -> int:
+        """The faces that draw all characters of a text rightly, as bits in the order of `faces`."""
+        bits = self._all
+        for character in text:
+            if character not in _DRAWN_WITHOUT_INK:
+                bits &= self.able(character)
+        return bits
+
+    def _is_full_width(self, number: int, point: int) -> bool:
+        if not self.faces[number].covers(_HAN):
+            return False
+        face = self._opened(number, 0)
+        glyph = face.hb.get_nominal_glyph(point)
+        return bool(glyph and face.hb.get_glyph_h_advance(glyph) >= face.upem)
 
     def _shapes(self, number: int, script: str) -> bool:
         """Whether a face that has a script's tag also does what all proper fonts of the script do."""

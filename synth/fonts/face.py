@@ -21,6 +21,19 @@ PHASES = 4  # sub-pixel positions per pixel and axis
 Glyph = tuple[NDArray[np.uint8], int, int]
 """A glyph's coverage, height × width, and where its top-left pixel lies relative to the pen: (x, y), y downwards."""
 
+# What to judge vertical metrics by: letters that stand upright, from Han, kana, Hangul, Yi and Canadian syllabics.
+_UPRIGHT_LETTERS = (
+    *range(0x3400, 0xA000, 97),
+    *range(0x3042, 0x30FA, 7),
+    *range(0xAC00, 0xD7A4, 97),
+    *range(0xA000, 0xA48D, 97),
+    *range(0x1401, 0x1680, 9),
+)
+_OUTSIDE = 0.25  # em of a letter that may lie outside its cell
+_TURNING = "「」『』（）〈〉【】ー〜"  # the font turns them in vertical lines, or leaves them as they are
+_UNLIKE = 0.3  # em by which what is turned may be longer or shorter than before
+_ASTRAY = 0.02  # share of letters that may lie further out
+
 
 class Face:
     """HarfBuzz and FreeType handles of one face at one point of its variation space.
@@ -91,6 +104,68 @@ class Face:
         # A copy, as a view would keep two more arrays and the bytes alive: more than most glyphs themselves.
         array = raw.reshape(rows, pitch)[:, :width].copy()
         return array, contents.bitmap_left, -contents.bitmap_top
+
+    def table(self, tag: str) -> bytes:
+        """A table of the font file, such as `OS/2`; empty where there is none."""
+        return self._hb_face.reference_table(tag).data or b""
+
+    @cached_property
+    def vertical_metrics(self) -> bool:
+        """Whether the font has vertical metrics (vmtx, perhaps VORG), and they keep its letters in their cells.
+
+        In some fonts they place letters upon their neighbours (WenQuanYi Micro Hei) or off the line of the others.
+        """
+        font = self.hb
+        if not {"vhea", "vmtx"}.issubset(self._hb_face.table_tags):
+            return False
+        letters = astray = 0
+        for point in filter(self.info.covers, _UPRIGHT_LETTERS):
+            glyph = font.get_nominal_glyph(point)
+            extents = font.get_glyph_extents(glyph)
+            if extents is None or not extents.height:
+                continue
+            above = font.get_glyph_v_origin(glyph)[1] - extents.y_bearing
+            below = above - extents.height + font.get_glyph_v_advance(glyph)
+            letters += 1
+            astray += max(-above, below) > _OUTSIDE * self.upem
+        return astray <= _ASTRAY * letters
+
+    @cached_property
+    def vertical_forms(self) -> bool:
+        """Whether the feature `vert` turns what it should turn.
+
+        In subsets of fonts it may still name glyphs by their old numbers: Droid Sans Fallback has Han letters for
+        brackets.
+        """
+        found = []
+        for direction in ("ltr", "ttb"):
+            buffer = hb.Buffer()
+            buffer.add_str("".join(c for c in _TURNING if self.info.covers(ord(c))))
+            buffer.direction = direction
+            buffer.script = "Kana"
+            hb.shape(self.hb, buffer)
+            found.append([info.codepoint for info in buffer.glyph_infos])
+        for before, after in zip(*found, strict=True):
+            lying, standing = self.hb.get_glyph_extents(before), self.hb.get_glyph_extents(after)
+            if before == after or lying is None or standing is None:
+                continue
+            wider, higher = standing.width + lying.height, standing.height + lying.width
+            if min(abs(wider), abs(higher)) > _UNLIKE * self.upem:
+                return False
+        return True
+
+    @cached_property
+    def middle(self) -> float:
+        """Height in font units above the alphabetic baseline of the line on which vertical text is centred.
+
+        It is half an em above the bottom of the ideographic em box (OpenType, BASE table); where the font does not say
+        where that is, half way between its ascender and descender.
+        """
+        bottom = self.hb.get_layout_baseline("ideo", "ltr", "hani", "dflt")
+        if bottom is not None:
+            return float(bottom) + self.upem / 2
+        extents = self.hb.get_font_extents("ltr")
+        return float(extents.ascender + extents.descender) / 2
 
     @cached_property
     def carets(self) -> dict[int, list[float]]:

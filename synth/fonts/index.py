@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FONT_SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc", ".woff", ".woff2"})
 
-_FORMAT = 4  # of the cache file: raise it whenever a field or a rule of acceptance changes
+_FORMAT = 5  # of the cache file: raise it whenever a field or a rule of acceptance changes
 _ROW = 13  # values that the cache keeps of a face
 _LARGEST = 256 << 20  # bytes; the largest font collections in use stay below 150 MB
 _MOST_FACES = 256
@@ -693,6 +693,11 @@ def _wrongly_drawn(pairs: dict[int, int], name_of: Callable[[int], str | None], 
             return text
         return "\ufffd"  # a word, such as parenrightBigg, but not this character's
 
+    # Zapf Dingbats' glyphs are called a1 to a206 (in no list of letters), and stand under ASCII codes.
+    own = [name_of(pairs[point]) or "" for point in _ALPHANUMERIC if point in pairs]
+    dingbats = [name for name in own if not agl.toUnicode(name) and agl.toUnicode(name, isZapfDingbats=True)]
+    if len(dingbats) >= 10:
+        raise _Unusable("dingbats: its letters are pictures of other things (Zapf Dingbats)")
     names = {point: drawn(point) for point in range(0x21, 0x7F) if point in pairs}
     wrong = {point for point, text in names.items() if text and text != chr(point)}
     foreign = sorted(p for p in wrong if p in _ALPHANUMERIC and names[p].lower() != chr(p).lower())

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,12 +32,16 @@ _WEIGHTS = (400, 700)  # regular and bold, of the nine that @fontsource packages
 
 @dataclass(frozen=True)
 class Family:
-    """A font family of the catalogue and the packages that hold it; at least one of the two is named."""
+    """A font family of the catalogue and the packages that hold it; at least one of the two is named.
+
+    `distinct`: a design that no Debian package has, so it is brought from npm even where the others come from Debian.
+    """
 
     family: str
     licence: str
     debian: str | None = None
     npm: str | None = None
+    distinct: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Script:
     aliases: tuple[str, ...]
     sample: str
     subsets: tuple[str, ...]
+    elsewhere: str
     families: tuple[Family, ...]
 
 
@@ -105,6 +111,7 @@ class _Failure(Exception):
     """Why a package could not be brought; one line."""
 
 
+@cache
 def catalog() -> dict[str, Script]:
     """The font catalogue, by ISO 15924 code (or BCP 47 language-script)."""
     with data_file("fonts/catalog.yml").open(encoding="utf-8") as file:
@@ -116,6 +123,7 @@ def catalog() -> dict[str, Script]:
             tuple(entry["aliases"]),
             entry["sample"],
             tuple(entry["subsets"]),
+            entry["elsewhere"],
             tuple(Family(**family) for family in entry["families"]),
         )
         for code, entry in entries.items()
@@ -192,8 +200,8 @@ def _install_script(
     failed: list[tuple[str, str]] = []
     used: set[str] = set()
     for family in sorted(script.families, key=lambda family: family.debian is None):
-        if not family.debian and "apt" in used:
-            break  # the rest is for machines without apt-get: the same designs again, or large
+        if not (family.debian or family.distinct) and "apt" in used:
+            continue  # for machines without apt-get: the same designs again, or large
         reason = ""
         for client, package in packages.sources(family):
             folder = target / _file_name(package) / _file_name(family.family)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.fonts.face import PHASES, Face
+from synth.fonts.face import PHASES, Face, Glyph
 from synth.render.shape import LOOSE, Run
 
 
@@ -35,6 +35,8 @@ class Ink:
         blank: units that have no ink by nature (spaces).
         baseline: y of the baseline in pixels of `mask`.
         ppem: pixels per em.
+        turned: `bool`, units: in a vertical line, which is drawn turned a quarter to the left, those that are so
+            turned; None: none is.
     """
 
     mask: NDArray[np.uint8]
@@ -43,15 +45,17 @@ class Ink:
     blank: NDArray[np.bool_]
     baseline: float
     ppem: int
+    turned: NDArray[np.bool_] | None = None
 
 
 # Joiners and variation selectors: what they do is seen in other glyphs.
 _INKLESS = frozenset("\u034f\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
 _FAR = 1 << 30
+TURNED = PHASES * PHASES  # added to the phase of a glyph that stands turned a quarter to the left
+_KEYS = 2 * TURNED  # phases of a glyph, turned or not
 _Drawn = tuple[NDArray[np.uint8], int, int, int, int]
 """A glyph's coverage and its left, top, right and bottom relative to the pen's pixel."""
 _UNKNOWN: _Drawn = (np.zeros((0, 0), np.uint8), 0, 0, 0, 0)
-_PLACES = PHASES * PHASES
 
 
 class GlyphCache:
@@ -67,19 +71,18 @@ class GlyphCache:
         self._max = max_bytes
 
     def of(self, face: Face, ppem: int) -> dict[int, _Drawn | None]:
-        """What is held of a face at a size: to look in before `draw`.
-
-        The keys are glyph · PHASES² + phase_x + PHASES · phase_y.
-        """
+        """What is held of a face at a size: to look in before `get`. The keys are 2 · PHASES² · glyph + phase."""
         return self._faces.setdefault((face.key, ppem), {})
 
-    def draw(self, face: Face, glyph: int, ppem: int, phase: int) -> _Drawn | None:
-        """Rasterise a glyph and hold it; `phase` is phase_x + PHASES · phase_y."""
-        held, key = self.of(face, ppem), glyph * _PLACES + phase
-        if key in held:  # where what `of` gave has been dropped in the meantime
+    def get(self, face: Face, glyph: int, ppem: int, phase: int) -> _Drawn | None:
+        """The glyph's bitmap; `phase` is phase_x + PHASES * phase_y on the line, and TURNED more where it is turned."""
+        held, key = self.of(face, ppem), glyph * _KEYS + phase
+        try:
             return held[key]
-        made = face.rasterise(glyph, ppem, phase % PHASES, phase // PHASES)
+        except KeyError:
+            pass
         drawn = None
+        made = _drawn(face, glyph, ppem, phase)
         if made is not None:
             bitmap, left, top = made
             drawn = bitmap, left, top, left + bitmap.shape[1], top + bitmap.shape[0]
@@ -99,6 +102,19 @@ class GlyphCache:
 def _size(drawn: _Drawn | None) -> int:
     """Bytes that a glyph takes in the cache: its bitmap, and what Python needs for key, value and array."""
     return 200 if drawn is None else 450 + drawn[0].nbytes
+
+
+def _drawn(face: Face, glyph: int, ppem: int, phase: int) -> Glyph | None:
+    along, across = phase % PHASES, phase // PHASES % PHASES
+    if phase < TURNED:
+        return face.rasterise(glyph, ppem, along, across)
+    # Turned to the left, right is up: a shift down by a part of a pixel is one to the left, from the next pixel on.
+    drawn = face.rasterise(glyph, ppem, -across % PHASES, along)
+    if drawn is None:
+        return None
+    bitmap, left, top = drawn
+    left -= across > 0
+    return cv2.rotate(bitmap, cv2.ROTATE_90_COUNTERCLOCKWISE).astype(np.uint8, copy=False), top, -left - bitmap.shape[1]
 
 
 def draw_line(
@@ -123,21 +139,85 @@ def draw_line(
     Raises:
         NoInk: a unit that is not blank has no ink.
     """
-    placed: list[tuple[NDArray[np.uint8], int, int, int, int]] = []
-    # One row per cluster: first code point, end, pen before, pen after, ink left, top, right, bottom; its glyph (-1 for
-    # several), pixels per font unit, run.
-    clusters: list[list[Any]] = []
-    pen = 0.0
-    count = 0
-    left = top = _FAR
-    right = bottom = -_FAR
+    line = Placed()
+    place_runs(line, runs, ppem, cache, spacing=spacing, jitter=jitter)
+    return line.ink(units, ppem)
+
+
+@dataclass(slots=True)
+class Placed:
+    """Glyphs placed on a line that grows to the right; lengths in pixels, y downwards from the line.
+
+    Attributes:
+        pen: where the next glyph goes.
+        bitmaps: coverage, left, top, right, bottom.
+        clusters: first code point, end, pen before, pen after, left, top, right, bottom of the ink; glyph (-1 for
+            several), pixels per font unit, run.
+        count: of the clusters that jitter moved.
+    """
+
+    pen: float = 0.0
+    bitmaps: list[tuple[NDArray[np.uint8], int, int, int, int]] = field(default_factory=list)
+    clusters: list[list[Any]] = field(default_factory=list)
+    count: int = 0
+
+    def ink(self, units: Sequence[str], ppem: int) -> Ink:
+        """The line as a mask, cut to its ink, with the boxes of its units.
+
+        Raises:
+            NoInk: a unit that is not blank has no ink.
+        """
+        if not self.bitmaps:
+            raise NoInk("".join(units))
+        mask, left, top = self.coverage()
+        bottom, right = top + mask.shape[0], left + mask.shape[1]
+        boxes, shared, blank = _unit_boxes(units, self.clusters, left, top, right, bottom)
+        return Ink(mask, boxes, shared, blank, float(-top), ppem)
+
+    def coverage(self) -> tuple[NDArray[np.uint8], int, int]:
+        """The line as a mask, cut to its ink, and its left and top; there must be bitmaps."""
+        _, lefts, tops, rights, bottoms = zip(*self.bitmaps, strict=True)
+        left, top = min(lefts), min(tops)
+        mask = np.zeros((max(bottoms) - top, max(rights) - left), np.uint8)
+        edge = left
+        for bitmap, x0, y0, x1, y1 in self.bitmaps:
+            if x0 >= edge:
+                mask[y0 - top : y1 - top, x0 - left : x1 - left] = bitmap
+            else:
+                # Saturating sum: seams of joined letters close, where a maximum would leave them grey.
+                view = mask[y0 - top : y1 - top, x0 - left : x1 - left]
+                cv2.add(view, bitmap, view)
+            if x1 > edge:
+                edge = x1
+        return mask, left, top
+
+
+def place_runs(
+    line: Placed,
+    runs: Sequence[Run],
+    ppem: int,
+    cache: GlyphCache,
+    *,
+    spacing: float = 0.0,
+    jitter: Sequence[tuple[float, float]] | None = None,
+    drop: float = 0.0,
+) -> None:
+    """Place shaped runs on a line from left to right, their baseline `drop` pixels below it; the rest as `draw_line`.
+
+    Glyphs of runs that are set upright stand turned a quarter to the left, so that the line reads from top to bottom
+    once it is turned back.
+    """
+    bitmaps, clusters = line.bitmaps, line.clusters
+    pen, count = line.pen, line.count
     for run in runs:
         face = run.face
         known = cache.of(face, ppem)
         loose = run.script in LOOSE
+        upright = run.setting == "upright"
         gap = spacing * ppem if loose else 0.0
         wiggle = jitter if loose else None
-        size, rise = ppem, 0.0
+        base = 0.0 if upright else drop
+        size, rise = ppem, base
         scale = ppem / face.upem
         first = len(clusters)
         start = -1
@@ -152,22 +232,23 @@ def draw_line(
                 if wiggle is not None:
                     up, factor = wiggle[count % len(wiggle)]
                     size = max(4, round(ppem * factor))
-                    rise = -up * ppem
+                    rise = base - up * ppem
                     scale = size / face.upem
                     known = cache.of(face, size)
                     count += 1
-            x = pen + x_offset * scale if x_offset else pen
-            column = int(x // 1)
-            phase = int((x - column) * PHASES)
-            line = 0
-            if rise or y_offset:
-                y = rise - y_offset * scale
-                line = int(y // 1)
-                phase += PHASES * int((y - line) * PHASES)
+            if upright:
+                # Along the line goes what is down in the column, and up what is right there.
+                along, across = pen - y_offset * scale, rise - x_offset * scale
+            else:
+                along, across = pen + x_offset * scale, rise - y_offset * scale
+            column, row = int(along // 1), int(across // 1)
+            phase = int((along - column) * PHASES) + PHASES * int((across - row) * PHASES)
+            if upright:
+                phase += TURNED
             after = pen + advance * scale
-            drawn = known.get(glyph * _PLACES + phase, _UNKNOWN)
+            drawn = known.get(glyph * _KEYS + phase, _UNKNOWN)
             if drawn is _UNKNOWN:
-                drawn = cache.draw(face, glyph, size, phase)
+                drawn = cache.get(face, glyph, size, phase)
             if drawn is None:
                 x0 = y0 = _FAR
                 x1 = y1 = -_FAR
@@ -175,26 +256,18 @@ def draw_line(
                 bitmap, x0, y0, x1, y1 = drawn
                 x0 += column
                 x1 += column
-                if line:
-                    y0 += line
-                    y1 += line
-                placed.append((bitmap, x0, y0, x1, y1))
-                if x0 < left:
-                    left = x0
-                if y0 < top:
-                    top = y0
-                if x1 > right:
-                    right = x1
-                if y1 > bottom:
-                    bottom = y1
+                y0 += row
+                y1 += row
+                bitmaps.append((bitmap, x0, y0, x1, y1))
             if begun:
                 clusters.append([start, 0, pen, after, x0, y0, x1, y1, glyph, scale, run])
             else:
-                row = clusters[-1]
-                row[3] = after
-                row[8] = -1
+                cluster = clusters[-1]
+                cluster[3] = after
+                cluster[8] = -1
                 if drawn is not None:
-                    row[4:8] = min(row[4], x0), min(row[5], y0), max(row[6], x1), max(row[7], y1)
+                    cluster[4:6] = min(cluster[4], x0), min(cluster[5], y0)
+                    cluster[6:8] = max(cluster[6], x1), max(cluster[7], y1)
             pen = after
         pen += gap
         # A cluster reaches to the next one in logical order.
@@ -205,21 +278,7 @@ def draw_line(
             before[1] = behind[0]
         if here:
             here[-1][1] = run.stop
-    if not placed:
-        raise NoInk("".join(units))
-    mask = np.zeros((bottom - top, right - left), np.uint8)
-    edge = left
-    for bitmap, x0, y0, x1, y1 in placed:
-        if x0 >= edge:
-            mask[y0 - top : y1 - top, x0 - left : x1 - left] = bitmap
-        else:
-            # Saturating sum: seams of joined letters close, where a maximum would leave them grey.
-            view = mask[y0 - top : y1 - top, x0 - left : x1 - left]
-            cv2.add(view, bitmap, view)
-        if x1 > edge:
-            edge = x1
-    boxes, shared, blank = _unit_boxes(units, clusters, left, top, right, bottom)
-    return Ink(mask, boxes, shared, blank, float(-top), ppem)
+    line.pen, line.count = pen, count
 
 
 def _unit_boxes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import uharfbuzz as hb
 from fontTools import unicodedata as ucd
@@ -12,6 +12,9 @@ from fontTools import unicodedata as ucd
 from synth.fonts.face import Face
 from synth.text import bidi
 from synth.text.ucd import BRACKETS
+
+Setting: TypeAlias = Literal["line", "upright", "combined"]
+"""How a run stands in its line: along it; upright in a vertical line; or so, side by side in one cell."""
 
 _NEUTRAL = ("Zyyy", "Zinh", "Zzzz")
 
@@ -46,7 +49,8 @@ class Undrawable(Exception):
 class Run:
     """Shaped glyphs of one run, in visual order from left to right; lengths in font units, y upwards.
 
-    `clusters` are code point indexes into the whole text.
+    `clusters` are code point indexes into the whole text. In a run set upright the order is from top to bottom, and
+    `advances` go down.
     """
 
     face: Face
@@ -59,6 +63,7 @@ class Run:
     advances: list[int]
     x_offsets: list[int]
     y_offsets: list[int]
+    setting: Setting = "line"
 
 
 _scripts: dict[str, str] = {}
@@ -126,15 +131,23 @@ def shape_run(
     script: str,
     language: str | None = None,
     features: dict[str, bool] | None = None,
+    setting: Setting = "line",
 ) -> Run:
     """Shape `text[start:stop]`, with the rest of the text as context, by HarfBuzz.
+
+    Upright runs are shaped from top to bottom, with the font's vertical forms, metrics and origins. Where it has no
+    vertical metrics of any use, glyphs stand in cells of one em, around the line on which the font centres vertical
+    text (`Face.middle`).
 
     Raises:
         Undrawable: the face lacks a glyph, or HarfBuzz put in a dotted circle that the text does not have.
     """
     buffer = hb.Buffer()
     buffer.add_str(text, start, stop - start)
-    buffer.direction = "rtl" if rtl else "ltr"
+    upright = setting == "upright"
+    if upright and not face.vertical_forms:
+        features = {**(features or {}), "vert": False}
+    buffer.direction = ("btt" if rtl else "ttb") if upright else "rtl" if rtl else "ltr"
     buffer.script = script
     if language:
         buffer.language = language
@@ -147,11 +160,21 @@ def shape_run(
         bad = {c for g, c in zip(glyphs, clusters, strict=True) if g == 0 or g == face.dotted_circle}
         raise Undrawable("".join(sorted(text[c] for c in bad)))
     advances, x_offsets, y_offsets = [], [], []
-    for x_offset, y_offset, x_advance, _ in (p.position for p in buffer.glyph_positions):
-        advances.append(x_advance)
+    for x_offset, y_offset, x_advance, y_advance in (p.position for p in buffer.glyph_positions):
+        advances.append(-y_advance if upright else x_advance)
         x_offsets.append(x_offset)
         y_offsets.append(y_offset)
-    return Run(face, start, stop, rtl, script, glyphs, clusters, advances, x_offsets, y_offsets)
+    if upright and not face.vertical_metrics:
+        top = round(face.middle + face.upem / 2)
+        for i, glyph in enumerate(glyphs):
+            x_origin, y_origin = face.hb.get_glyph_v_origin(glyph)
+            width = face.hb.get_glyph_h_advance(glyph)
+            x_offsets[i] += x_origin - width // 2
+            y_offsets[i] += y_origin - top
+            # HarfBuzz takes it from marks; where the font has none, from letters as well.
+            if advances[i] or (width and not face.hb.get_glyph_v_advance(glyph)):
+                advances[i] = face.upem
+    return Run(face, start, stop, rtl, script, glyphs, clusters, advances, x_offsets, y_offsets, setting)
 
 
 def shape_line(

@@ -21,7 +21,17 @@ from augment.errors import ScriptoriumError
 from synth.recipe import Recipe
 from synth.report import plots
 from synth.report.preview import Letters, data_uri, faces, page, source_name, write_whole
-from synth.report.summary import absent_units, code_points, counted, quoted, shares, shown, size
+from synth.report.summary import (
+    absent_units,
+    below_minimum,
+    code_points,
+    counted,
+    quoted,
+    shares,
+    shown,
+    size,
+    with_codes,
+)
 from synth.shards.manifest import NAME, read_manifest
 from synth.shards.reader import OpenShard, ShardReader, shard_folders
 from synth.shards.record import Tally
@@ -37,6 +47,7 @@ FEW, RARE = 300, 200
 _GALLERY = 60
 _TABLE = 20_000  # rows: what a browser shows without trouble
 _ROWS = 20  # fonts, sources and the like
+_LEAST = 12  # units under a plan's minimum named in the terminal
 _NAMED = 200  # rare units named at the top
 
 
@@ -239,16 +250,21 @@ def _recipe(data: _Data) -> Recipe | None:
     return None
 
 
-def _absent(data: _Data) -> list[str]:
-    """Units of the charset that no label holds; none if the charset is gone or has changed."""
+def _charset(data: _Data) -> Charset | None:
+    """The dictionary; none if it is gone or has changed."""
     recipe = _recipe(data)
     digest = data.manifest.get("inputs", {}).get("charset")
-    if recipe is None or recipe.corpus.charset is None or data.tally is None:
-        return []
-    with suppress(OSError, ScriptoriumError):
-        if hashlib.sha256(recipe.corpus.charset.read_bytes()).hexdigest() == digest:
-            return absent_units(Charset.from_file(recipe.corpus.charset), data.tally.units)
-    return []
+    if recipe is not None and recipe.corpus.charset is not None:
+        with suppress(OSError, ScriptoriumError):
+            if hashlib.sha256(recipe.corpus.charset.read_bytes()).hexdigest() == digest:
+                return Charset.from_file(recipe.corpus.charset)
+    return None
+
+
+def _absent(data: _Data) -> list[str]:
+    """Units of the charset that no label holds; none if the charset is gone or has changed."""
+    charset = _charset(data)
+    return [] if charset is None or data.tally is None else absent_units(charset, data.tally.units)
 
 
 def _counts(data: _Data, seen: _Seen) -> tuple[Counter[str], bool]:
@@ -272,6 +288,7 @@ def _text(data: _Data, seen: _Seen, absent: list[str], output: Path) -> str:
         lines.append(f"         {few:,} under {FEW} times, {rare:,} of them under {RARE}")
     if absent:
         lines.append(f"         {counted(len(absent), 'unit')} of the charset never")
+    lines += _coverage(data)
     looked = [f"length {_spread(seen.lengths)} units"]
     if seen.widths:
         looked.append(f"width {_spread(seen.widths)} px")
@@ -283,6 +300,19 @@ def _text(data: _Data, seen: _Seen, absent: list[str], output: Path) -> str:
     if seen.broken:
         lines.append(f"broken   {counted(seen.broken, 'image')} of the sample; run `synth verify {quoted(data.path)}`")
     return "\n".join(lines) + "\n"
+
+
+def _coverage(data: _Data) -> list[str]:
+    """Which units a plan has not brought to the minimum, where there was one and its charset is still there."""
+    minimum = data.manifest.get("recipe", {}).get("corpus", {}).get("min_per_unit", 0)
+    charset = _charset(data) if minimum else None
+    if charset is None or data.tally is None:
+        return []
+    below = below_minimum(charset, data.tally.units, minimum)
+    if not below:
+        return [f"         all {len(charset) - (' ' in charset):,} units {minimum:,} times or more, as planned"]
+    named = ", ".join(f"{with_codes(unit)} {count:,}" for unit, count in below[:_LEAST])
+    return [f"least    {counted(len(below), 'unit')} under the plan's {minimum:,}: {named}"]
 
 
 def _bytes(path: Path) -> int:

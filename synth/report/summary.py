@@ -16,6 +16,7 @@ from synth.text.charset import Charset
 if TYPE_CHECKING:
     from synth.engine import Summary
     from synth.pipeline import Pipeline
+    from synth.text.plan import Plan
 
 _KEY = 9  # width of the column of keys
 _LISTED = 12  # characters named in one place
@@ -35,6 +36,13 @@ def shown(text: str) -> str:
 def code_points(text: str) -> str:
     """`U+0915 U+094D` for क्."""
     return " ".join(f"U+{ord(character):04X}" for character in text)
+
+
+def with_codes(unit: str) -> str:
+    """A unit and its code points: `क U+0915`; only these where it has no ink."""
+    codes = code_points(unit)
+    seen = shown(unit)
+    return codes if seen == codes else f"{seen} {codes}"
 
 
 def size(count: int) -> str:
@@ -103,10 +111,67 @@ def _made(summary: Summary, pipeline: Pipeline) -> list[str]:
         lines.append(
             _line("", f"{name} has {counted(len(charset), 'unit')} with the space, which is always known; {found}")
         )
+        if pipeline.plan is not None:
+            lines += _coverage(summary, pipeline.plan, charset)
     families = len({face.family for face in pipeline.book.faces})
     faces = counted(len(pipeline.book.faces), "face")
     lines.append(_line("fonts", f"{faces} of {counted(families, 'family', 'families')}"))
     return lines
+
+
+def planned(plan: Plan, count: int) -> str:
+    """What `synth generate` says of a plan before it begins: what it costs, and what it cannot do.
+
+    Args:
+        plan: the plan.
+        count: samples of the data set.
+    """
+    facts = plan.facts
+    reached = facts.wanted - len(facts.unreached)
+    lines = [
+        _line("plan", f"{counted(reached, 'unit')}, each {facts.minimum:,} times: {counted(facts.texts, 'image')}"),
+        _line("", f"of {facts.length:g} units; {facts.bound:,} would do if none of these came more often than asked"),
+        _line("", f"{counted(facts.natural, 'text')} as the corpus has them, {facts.texts - facts.natural:,} changed"),
+    ]
+    if facts.lacking:
+        where = f"{counted(facts.lines, 'line')} of the corpus"
+        lines.append(
+            _line("", f"{counted(facts.lacking, 'unit')} not met in {where}: put in the place of others of their kind")
+        )
+    if count > facts.texts:
+        lines.append(_line("", f"spread among {count:,} images; the others show texts as they are drawn"))
+    for reason in sorted({reason for _, reason in facts.unreached}):
+        units = [unit for unit, why in facts.unreached if why == reason]
+        lines.append(_line("", f"{len(units):,} out of reach, {reason}: {_named(units)}"))
+    return "\n".join(lines) + "\n"
+
+
+def _coverage(summary: Summary, plan: Plan, charset: Charset) -> list[str]:
+    facts = plan.facts
+    below = below_minimum(charset, summary.units, facts.minimum)
+    impossible = dict(facts.unreached)
+    reached = facts.wanted - len(below)
+    lines = [_line("reached", f"{reached:,} of {counted(facts.wanted, 'unit')} stand {facts.minimum:,} times or more")]
+    missed = [f"{with_codes(unit)} ({count:,})" for unit, count in below if unit not in impossible]
+    if missed:
+        more = f" and {len(missed) - _LISTED:,} more" if len(missed) > _LISTED else ""
+        lines.append(_line("", f"planned, yet not legible so often: {', '.join(missed[:_LISTED])}{more}"))
+    if impossible:
+        lines.append(_line("", f"{counted(len(impossible), 'unit')} out of reach, as the plan says above"))
+    return lines
+
+
+def below_minimum(charset: Charset, units: Mapping[str, int], minimum: int) -> list[tuple[str, int]]:
+    """The charset's units that stand less than `minimum` times in the labels, and how often; rarest first.
+
+    `units` may be in any spelling; the space does not count.
+    """
+    counts = [0] * len(charset)
+    for unit, count in units.items():
+        if unit in charset.index:
+            counts[charset.index[unit]] += count
+    found = zip(charset.units, counts, strict=True)
+    return sorted(((unit, n) for unit, n in found if n < minimum and unit != " "), key=lambda item: item[1])
 
 
 def _refused(summary: Summary, pipeline: Pipeline) -> list[str]:
@@ -177,9 +242,6 @@ def quoted(path: Path) -> str:
 
 def _named(units: Sequence[str]) -> str:
     """The first few units with their code points."""
-    names = [
-        f"{seen} {code_points(unit)}" if (seen := shown(unit)) != code_points(unit) else seen
-        for unit in units[:_LISTED]
-    ]
+    names = [with_codes(unit) for unit in units[:_LISTED]]
     more = f" and {len(units) - _LISTED:,} more" if len(units) > _LISTED else ""
     return ", ".join(names) + more

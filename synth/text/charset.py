@@ -18,7 +18,8 @@ _GRAPHEME: Final = regex.compile(r"\X")
 _SHOWN: Final = 20
 
 
-def _show(unit: str) -> str:
+def named(unit: str) -> str:
+    """`'é' (U+00E9)`: an entry as messages spell it."""
     return f"{unit!r} ({' '.join(f'U+{ord(character):04X}' for character in unit)})"
 
 
@@ -27,7 +28,8 @@ def _listed(items: Sequence[str], shown: int, joint: str) -> str:
     return joint.join(items[:shown]) + more
 
 
-def _nfc(text: str) -> str:
+def nfc(text: str) -> str:
+    """`text` in Normalization Form C (UAX #15)."""
     normal: str = unicodedata2.normalize("NFC", text)
     return normal
 
@@ -46,7 +48,7 @@ class UnknownUnit(ScriptoriumError):
         self.source = source
 
     def __str__(self) -> str:
-        listed = _listed([_show(unit) for unit in self.missing], _SHOWN, ", ")
+        listed = _listed([named(unit) for unit in self.missing], _SHOWN, ", ")
         return f"{self.source}: lacks {listed}: add a line for each, or leave such texts out"
 
 
@@ -87,10 +89,7 @@ class Charset:
             ScriptoriumError: the file cannot be read, is empty or not UTF-8, or has lines that are no units.
         """
         path = Path(path)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ScriptoriumError(f"{path}: cannot be read ({error.strerror}): give a dictionary file") from error
+        data = dictionary_bytes(path)
         start = 3 if data.startswith(b"\xef\xbb\xbf") else 0
         try:
             text = data[start:].decode("utf-8")
@@ -114,7 +113,7 @@ class Charset:
         """
         found: set[str] = set()
         for text in texts:
-            found.update(split_units(_nfc(strip_invisible(text)), unit))
+            found.update(split_units(nfc(strip_invisible(text)), unit))
         return cls(sorted(found), space)
 
     def _fill(self, entries: list[str], space: bool, source: str, entry: str) -> None:
@@ -124,12 +123,12 @@ class Charset:
         self.index: dict[str, int] = {}
         problems = []
         for position, unit in enumerate(entries):
-            problem = _problem(unit)
-            first = self.index.setdefault(_nfc(unit), position)
+            problem = unusable(unit)
+            first = self.index.setdefault(nfc(unit), position)
             if problem is None and first != position:
                 other = entries[first]
-                as_nfc = "" if other == unit else f", spelled {_show(other)}"
-                problem = f"{_show(unit)} is already {entry} {first + 1}{as_nfc}: leave one of them"
+                as_nfc = "" if other == unit else f", spelled {named(other)}"
+                problem = f"{named(unit)} is already {entry} {first + 1}{as_nfc}: leave one of them"
             if problem is not None:
                 problems.append(f"{entry} {position + 1}: {problem}")
         if problems:
@@ -218,13 +217,21 @@ class Charset:
                 aside.unlink()
 
 
-def _problem(unit: str) -> str | None:
+def dictionary_bytes(path: Path) -> bytes:
+    """The content of a dictionary file. Raises ScriptoriumError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ScriptoriumError(f"{path}: cannot be read ({error.strerror}): give a dictionary file") from error
+
+
+def unusable(unit: str) -> str | None:
     """Why `unit` cannot be an entry, with the remedy."""
     if not unit:
         return "empty: take the line out, or put one space there for the space unit"
     for character in unit:
         if character in INVISIBLE:
-            return f"{_show(unit)} holds the invisible control {_show(character)}: take it out"
+            return f"{named(unit)} holds the invisible control {named(character)}: take it out"
         if unicodedata2.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-            return f"{_show(unit)} holds the control character {_show(character)}: take it out"
+            return f"{named(unit)} holds the control character {named(character)}: take it out"
     return None

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from augment.errors import ScriptoriumError
 from synth.cache import cache_dir as default_cache_dir
 from synth.cache import write_whole
-from synth.text.units import INVISIBLE, split_units
+from synth.text.units import INVISIBLE, split_units, strip_invisible
 
 MAX_LINE: Final = 65_536
 """Bytes of a line that are kept together: longer ones are cut, where there is whitespace or else between aksharas."""
@@ -140,11 +140,19 @@ class CorpusIndex:
             IndexError: there is no such line.
             ScriptoriumError: the file is gone or has changed since `compile_corpus` saw it (looked at on first use).
         """
+        text = self._line(number)
+        return text if self._plain else clean(text)
+
+    def spelled(self, number: int) -> str:
+        """Line `number` like `index[number]`, but in the file's own spelling instead of NFC."""
+        text = self._line(number)
+        return text if self._plain else strip_invisible(text)
+
+    def _line(self, number: int) -> str:
         if not 0 <= number < self._lines:
             raise IndexError(number)
         file = self._text or self._open()
-        text = file[self._offsets[2 * number] : self._offsets[2 * number + 1]].decode()
-        return text if self._plain else clean(text)
+        return file[self._offsets[2 * number] : self._offsets[2 * number + 1]].decode()
 
     @property
     def characters(self) -> dict[str, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate, compress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -73,7 +74,8 @@ class _Attaching(dict[str, bool]):
         return found
 
 
-_attaches: Final = _Attaching()
+attaches: Final = _Attaching().__getitem__
+"""Whether a character cannot begin a text, because it attaches to one before it."""
 
 
 _Casing = Callable[[str], str]
@@ -155,6 +157,7 @@ def _one(items: list[int], random: _Random) -> int:
 _SAMPLED: Final = 2000
 # Where the charset refuses nearly all texts, those that pass are slow to come by.
 _SAMPLED_REFUSALS: Final = 50_000
+_PASSES: Final = 16
 _TRIAL_DRAWS = 50  # of a template, to see whether the charset allows it at all
 
 
@@ -306,18 +309,50 @@ class TextSource:
         """
         if not self._files or self._template_share == 1.0:
             return True
-        counted = self.refusals, self.missing
-        self.refusals, self.missing = Counter(), Counter()
         rng = np.random.default_rng(0)
-        try:
+        with self.uncounted():
             for _ in range(_SAMPLED):
                 if usable(self.draw(rng, files_only=True).text):
                     return True
                 if self.refusals.total() > _SAMPLED_REFUSALS:
                     break
-            return False
+        return False
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Within it, refusals and missing characters are counted apart and forgotten at the end."""
+        counted = self.refusals, self.missing
+        self.refusals, self.missing = Counter(), Counter()
+        try:
+            yield
         finally:
             self.refusals, self.missing = counted
+
+    def lines(self, most: int) -> Iterator[tuple[int, int, str]]:
+        """Lines of the files that have a weight, each as (file, line, text): all, or about `most`, evenly spread.
+
+        They come in 16 passes from the beginning of a file to its end, so that the first ones are spread, too. Of long
+        lines, only the beginning.
+        """
+        files = [number for number, file in enumerate(self._files) if file.weight]
+        # A file that has fewer lines than its share leaves the rest to larger ones.
+        for done, number in enumerate(sorted(files, key=lambda number: len(self._files[number].lines))):
+            index = self._files[number].lines
+            count = min(len(index), most // (len(files) - done))
+            most -= count
+            for start in range(_PASSES):
+                for k in range(start, count, _PASSES):
+                    line = k * len(index) // count
+                    yield number, line, index[line][: self._window]
+
+    def about(self, file: int, line: int, character: str, rng: np.random.Generator) -> Drawn | None:
+        """A text from one line, drawn as any other, around one of the places where `character` stands in it.
+
+        None where what was drawn is refused; another try may give one.
+        """
+        found = self._files[file]
+        drawn = self._from_file(found, character, rng.random, found.lines[line])
+        return drawn if isinstance(drawn, Drawn) else None
 
     def _draw_balanced(self, random: _Random) -> Drawn:
         target, file = "", self._files[0]
@@ -355,9 +390,9 @@ class TextSource:
         text = clean(template.draw(rng)).strip()
         return self._checked(text, split_units(text, self._unit), name)
 
-    def _from_file(self, file: _File, target: str, random: _Random) -> Drawn | str:
-        """A text with `target` in it (any text for ""), or why there is none."""
-        text = self._piece(file, target, random)
+    def _from_file(self, file: _File, target: str, random: _Random, line: str | None = None) -> Drawn | str:
+        """A text with `target` in it (any text for ""), from `line` if that is given, or why there is none."""
+        text = self._piece(file, target, random, line)
         if self._join and random() < self._join:
             text = clean(text + self._piece(file, "", random))
         if target not in text:
@@ -412,14 +447,15 @@ class TextSource:
             return SHORT
         if len(units) > self._most:
             return LONG
-        if _attaches[text[0]]:
+        if attaches(text[0]):
             return DEFECTIVE
         return Drawn(text, units, name)
 
-    def _piece(self, file: _File, target: str, random: _Random) -> str:
+    def _piece(self, file: _File, target: str, random: _Random, line: str | None = None) -> str:
         """A piece of the file, not cut yet; "" if what was met cannot be one."""
         index = file.lines
-        line = self._line_with(index, target, random) if target else index[int(random() * len(index))]
+        if line is None:
+            line = self._line_with(index, target, random) if target else index[int(random() * len(index))]
         if len(line) > self._window:
             line = self._stretch(line, target, random)
         if file.piece == "line":
@@ -528,6 +564,16 @@ class TextSource:
             for character in template.characters():
                 counts.setdefault(character, 1)
         return dict(counts)
+
+    @property
+    def names(self) -> list[str]:
+        """The corpus files as the recipe gives them."""
+        return [file.name for file in self._files]
+
+    @property
+    def length(self) -> tuple[int, int]:
+        """Fewest and most units of a text."""
+        return self._least, self._most
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of every corpus file, by its path as the recipe gives it."""

@@ -13,8 +13,8 @@ from synth.strict import nearest
 
 _STEM = 16
 # The paper's tables 1 and 2: kernel, expanded channels, channels, squeeze-and-excite, activation, stride of the height.
-_Row = tuple[int, int, int, bool, str, int]
-_LARGE: tuple[_Row, ...] = (
+Row = tuple[int, int, int, bool, str, int]
+_LARGE: tuple[Row, ...] = (
     (3, 16, 16, False, "relu", 1),
     (3, 64, 24, False, "relu", 2),
     (3, 72, 24, False, "relu", 1),
@@ -31,7 +31,7 @@ _LARGE: tuple[_Row, ...] = (
     (5, 960, 160, True, "hardswish", 1),
     (5, 960, 160, True, "hardswish", 1),
 )
-_SMALL: tuple[_Row, ...] = (
+_SMALL: tuple[Row, ...] = (
     (3, 16, 16, True, "relu", 1),
     (3, 72, 24, False, "relu", 2),
     (3, 88, 24, False, "relu", 1),
@@ -44,13 +44,13 @@ _SMALL: tuple[_Row, ...] = (
     (5, 576, 96, True, "hardswish", 1),
     (5, 576, 96, True, "hardswish", 1),
 )
-_MODELS = {"large": _LARGE, "small": _SMALL}
+MODELS = {"large": _LARGE, "small": _SMALL}
 
 
 class _Bottleneck(nn.Layer):
     """Expand, filter each channel, weigh the channels, project; with a shortcut where the size stays."""
 
-    def __init__(self, in_channels: int, row: _Row, scale: float) -> None:
+    def __init__(self, in_channels: int, row: Row, scale: float) -> None:
         super().__init__()
         kernel, expanded, out_channels, squeeze, activation, stride = row
         middle, self.out_channels = scaled(expanded * scale), scaled(out_channels * scale)
@@ -88,16 +88,16 @@ class MobileNetV3(Backbone):
 
     def __init__(self, in_channels: int, *, model_name: str = "small", scale: float = 0.5) -> None:
         super().__init__()
-        if model_name not in _MODELS:
-            raise ValueError(f"model_name: no model {model_name!r}{nearest(str(model_name), list(_MODELS))}")
+        if model_name not in MODELS:
+            raise ValueError(f"model_name: no model {model_name!r}{nearest(str(model_name), list(MODELS))}")
         if not 0.35 <= scale <= 1.25:
             raise ValueError(f"scale must be from 0.35 to 1.25, not {scale}")
         channels = scaled(_STEM * scale)
         layers: list[Any] = [ConvNorm(in_channels, channels, stride=2, activation="hardswish")]
-        for row in _MODELS[model_name]:
+        for row in MODELS[model_name]:
             layers.append(_Bottleneck(channels, row, scale))
             channels = layers[-1].out_channels
-        self.out_channels = scaled(_MODELS[model_name][-1][1] * scale)
+        self.out_channels = scaled(MODELS[model_name][-1][1] * scale)
         layers.append(ConvNorm(channels, self.out_channels, 1, activation="hardswish"))
         self.layers = nn.Sequential(*layers)
 
