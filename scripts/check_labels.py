@@ -102,7 +102,8 @@ def faults(sample: Sample, texts: dict[str, str], fonts: Fonts, floor: float) ->
             continue
         left, top = np.floor(polygon.min(0)).astype(int)
         right, bottom = np.ceil(polygon.max(0)).astype(int)
-        part = grey[max(top, 0) : bottom, max(left, 0) : right]
+        # With a pixel around: a dot of one or two pixels fills its box evenly.
+        part = grey[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1]
         if right <= left or bottom <= top or left >= width or top >= height or right <= 0 or bottom <= 0:
             found.append(f"polygon of {unit!r} is empty or outside the image")
         elif not unit.isspace() and int(part.max()) - int(part.min()) < floor / 4:

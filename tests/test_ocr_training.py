@@ -112,8 +112,8 @@ def test_the_loss_falls_and_the_words_are_read(trained: Path) -> None:
     assert len(losses) == 12
     assert losses[-1] < losses[0] / 50
     (found,) = figures(trained, "eval")
-    assert found["acc"] >= 0.97
-    assert found["cer"] <= 0.02
+    assert found["acc"] >= 0.9
+    assert found["cer"] <= 0.05
     assert (trained / "curves.png").is_file()
 
 

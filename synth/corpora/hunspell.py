@@ -303,6 +303,8 @@ def from_hunspell(
     Raises:
         ScriptoriumError: a file cannot be used, nothing is left, or the output cannot be written.
     """
+    from tqdm import tqdm
+
     check_bounds(shortest, longest)
     if most < 1:
         raise ScriptoriumError(f"--forms {most}: at least the stem itself is a form")
@@ -315,7 +317,7 @@ def from_hunspell(
 
     def words() -> Iterator[str]:
         nonlocal lines
-        for stem, flags in read_entries(dictionary, known):
+        for stem, flags in tqdm(read_entries(dictionary, known), unit=" stems", disable=None, delay=2):
             lines += 1
             if known.forbidden in flags:
                 dropped[FORBIDDEN] += 1

@@ -218,10 +218,6 @@ def write_distinct(texts: Iterable[str], target: Path, repeats: bool = False) ->
                     if not was:
                         out.write(line)
             draft = final
-        # As a new file of the user would be.
-        mask = os.umask(0)
-        os.umask(mask)
-        draft.chmod(0o666 & ~mask)
         draft.replace(target)
     return count - again, again
 
