@@ -240,9 +240,13 @@ def place_runs(
                 # Along the line goes what is down in the column, and up what is right there.
                 along, across = pen - y_offset * scale, rise - x_offset * scale
             else:
-                along, across = pen + x_offset * scale, rise - y_offset * scale
-            column, row = int(along // 1), int(across // 1)
-            phase = int((along - column) * PHASES) + PHASES * int((across - row) * PHASES)
+                along = pen + x_offset * scale if x_offset else pen
+                across = rise - y_offset * scale if y_offset else rise
+            column, row = int(along // 1), 0
+            phase = int((along - column) * PHASES)
+            if across:
+                row = int(across // 1)
+                phase += PHASES * int((across - row) * PHASES)
             if upright:
                 phase += TURNED
             after = pen + advance * scale
