@@ -267,7 +267,8 @@ def test_the_cache_changes_nothing_and_stays_small():
             draw_line(runs, list("The quick brown fox"), size, small).mask,
             draw_line(runs, list("The quick brown fox"), size, GlyphCache()).mask,
         )
-        assert sum(250 + drawn[0].nbytes for drawn in small.glyphs.values() if drawn) <= 20_000
+        bitmaps = [drawn[0] for glyphs in small._faces.values() for drawn in glyphs.values() if drawn]
+        assert sum(450 + bitmap.nbytes for bitmap in bitmaps) <= small.bytes <= 20_000
 
 
 def test_overlapping_bitmaps_leave_no_seam():

@@ -300,7 +300,7 @@ def test_parts_of_a_pixel_go_where_they_should(across, along):
     glyph = face.hb.get_nominal_glyph(ord("東"))
 
     def centre(phase: int) -> tuple[float, float]:
-        bitmap, left, top = GlyphCache().get(face, glyph, 40, phase)
+        bitmap, left, top, _, _ = GlyphCache().get(face, glyph, 40, phase)
         moments = cv2.moments(bitmap)
         return left + moments["m10"] / moments["m00"], top + moments["m01"] / moments["m00"]
 

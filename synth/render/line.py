@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,45 +52,56 @@ class Ink:
 _INKLESS = frozenset("\u034f\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
 _FAR = 1 << 30
 TURNED = PHASES * PHASES  # added to the phase of a glyph that stands turned a quarter to the left
-_UNKNOWN: Glyph = (np.zeros((0, 0), np.uint8), 0, 0)
+_KEYS = 2 * TURNED  # phases of a glyph, turned or not
+_Drawn = tuple[NDArray[np.uint8], int, int, int, int]
+"""A glyph's coverage and its left, top, right and bottom relative to the pen's pixel."""
+_UNKNOWN: _Drawn = (np.zeros((0, 0), np.uint8), 0, 0, 0, 0)
 
 
 class GlyphCache:
-    """Rasterised glyphs, bounded by bytes; the oldest go first.
+    """Rasterised glyphs, bounded by bytes; the faces and sizes met first go first.
 
     Attributes:
-        glyphs: bitmaps by (key of the face, glyph, pixels per em, phase); to look in before calling `get`.
+        bytes: what it holds.
     """
 
     def __init__(self, max_bytes: int = 96 << 20) -> None:
-        self.glyphs: dict[tuple[str, int, int, int], Glyph | None] = {}
-        self._bytes = 0
+        self._faces: dict[tuple[str, int], dict[int, _Drawn | None]] = {}
+        self.bytes = 0
         self._max = max_bytes
 
-    def get(self, face: Face, glyph: int, ppem: int, phase: int) -> Glyph | None:
+    def of(self, face: Face, ppem: int) -> dict[int, _Drawn | None]:
+        """What is held of a face at a size: to look in before `get`. The keys are 2 · PHASES² · glyph + phase."""
+        return self._faces.setdefault((face.key, ppem), {})
+
+    def get(self, face: Face, glyph: int, ppem: int, phase: int) -> _Drawn | None:
         """The glyph's bitmap; `phase` is phase_x + PHASES * phase_y on the line, and TURNED more where it is turned."""
-        key = (face.key, glyph, ppem, phase)
+        held, key = self.of(face, ppem), glyph * _KEYS + phase
         try:
-            return self.glyphs[key]
+            return held[key]
         except KeyError:
             pass
-        drawn = _drawn(face, glyph, ppem, phase)
-        self.glyphs[key] = drawn
-        self._bytes += _size(drawn)
-        if self._bytes > self._max:
+        drawn = None
+        made = _drawn(face, glyph, ppem, phase)
+        if made is not None:
+            bitmap, left, top = made
+            drawn = bitmap, left, top, left + bitmap.shape[1], top + bitmap.shape[0]
+        held[key] = drawn
+        self.bytes += _size(drawn)
+        if self.bytes > self._max:
             self._shrink()
         return drawn
 
     def _shrink(self) -> None:
-        for key in list(self.glyphs):
-            if self._bytes < self._max * 3 // 4:
+        for key in list(self._faces):
+            if self.bytes < self._max * 3 // 4:
                 break
-            self._bytes -= _size(self.glyphs.pop(key))
+            self.bytes -= sum(map(_size, self._faces.pop(key).values()))
 
 
-def _size(drawn: Glyph | None) -> int:
+def _size(drawn: _Drawn | None) -> int:
     """Bytes that a glyph takes in the cache: its bitmap, and what Python needs for key, value and array."""
-    return 300 if drawn is None else 450 + drawn[0].nbytes
+    return 200 if drawn is None else 450 + drawn[0].nbytes
 
 
 def _drawn(face: Face, glyph: int, ppem: int, phase: int) -> Glyph | None:
@@ -139,15 +151,14 @@ class Placed:
     Attributes:
         pen: where the next glyph goes.
         bitmaps: coverage, left, top, right, bottom.
-        clusters: first code point, end, pen before, pen after, and left, top, right, bottom of the ink.
-        carets: by first code point, of clusters of one glyph: face, glyph, pixels per font unit, whether right to left.
+        clusters: first code point, end, pen before, pen after, left, top, right, bottom of the ink; glyph (-1 for
+            several), pixels per font unit, run.
         count: of the clusters that jitter moved.
     """
 
     pen: float = 0.0
     bitmaps: list[tuple[NDArray[np.uint8], int, int, int, int]] = field(default_factory=list)
-    clusters: list[list[float]] = field(default_factory=list)
-    carets: dict[int, tuple[Face, int, float, bool]] = field(default_factory=dict)
+    clusters: list[list[Any]] = field(default_factory=list)
     count: int = 0
 
     def ink(self, units: Sequence[str], ppem: int) -> Ink:
@@ -160,7 +171,7 @@ class Placed:
             raise NoInk("".join(units))
         mask, left, top = self.coverage()
         bottom, right = top + mask.shape[0], left + mask.shape[1]
-        boxes, shared, blank = _unit_boxes(units, self.clusters, self.carets, left, top, right, bottom)
+        boxes, shared, blank = _unit_boxes(units, self.clusters, left, top, right, bottom)
         return Ink(mask, boxes, shared, blank, float(-top), ppem)
 
     def coverage(self) -> tuple[NDArray[np.uint8], int, int]:
@@ -196,12 +207,11 @@ def place_runs(
     Glyphs of runs that are set upright stand turned a quarter to the left, so that the line reads from top to bottom
     once it is turned back.
     """
-    known = cache.glyphs
-    bitmaps, clusters, carets = line.bitmaps, line.clusters, line.carets
+    bitmaps, clusters = line.bitmaps, line.clusters
     pen, count = line.pen, line.count
     for run in runs:
         face = run.face
-        key = face.key
+        known = cache.of(face, ppem)
         loose = run.script in LOOSE
         upright = run.setting == "upright"
         gap = spacing * ppem if loose else 0.0
@@ -224,40 +234,44 @@ def place_runs(
                     size = max(4, round(ppem * factor))
                     rise = base - up * ppem
                     scale = size / face.upem
+                    known = cache.of(face, size)
                     count += 1
-                carets[start] = (face, glyph, scale, run.rtl)
-            else:
-                carets.pop(start, None)
             if upright:
                 # Along the line goes what is down in the column, and up what is right there.
                 along, across = pen - y_offset * scale, rise - x_offset * scale
             else:
-                along, across = pen + x_offset * scale, rise - y_offset * scale
-            column, row = int(along // 1), int(across // 1)
-            phase = int((along - column) * PHASES) + PHASES * int((across - row) * PHASES)
+                along = pen + x_offset * scale if x_offset else pen
+                across = rise - y_offset * scale if y_offset else rise
+            column, row = int(along // 1), 0
+            phase = int((along - column) * PHASES)
+            if across:
+                row = int(across // 1)
+                phase += PHASES * int((across - row) * PHASES)
             if upright:
                 phase += TURNED
             after = pen + advance * scale
-            drawn = known.get((key, glyph, size, phase), _UNKNOWN)
+            drawn = known.get(glyph * _KEYS + phase, _UNKNOWN)
             if drawn is _UNKNOWN:
                 drawn = cache.get(face, glyph, size, phase)
             if drawn is None:
                 x0 = y0 = _FAR
                 x1 = y1 = -_FAR
             else:
-                bitmap, x0, y0 = drawn
+                bitmap, x0, y0, x1, y1 = drawn
                 x0 += column
+                x1 += column
                 y0 += row
-                height, width = bitmap.shape
-                x1, y1 = x0 + width, y0 + height
+                y1 += row
                 bitmaps.append((bitmap, x0, y0, x1, y1))
             if begun:
-                clusters.append([start, 0, pen, after, x0, y0, x1, y1])
+                clusters.append([start, 0, pen, after, x0, y0, x1, y1, glyph, scale, run])
             else:
                 cluster = clusters[-1]
                 cluster[3] = after
+                cluster[8] = -1
                 if drawn is not None:
-                    cluster[4:] = min(cluster[4], x0), min(cluster[5], y0), max(cluster[6], x1), max(cluster[7], y1)
+                    cluster[4:6] = min(cluster[4], x0), min(cluster[5], y0)
+                    cluster[6:8] = max(cluster[6], x1), max(cluster[7], y1)
             pen = after
         pen += gap
         # A cluster reaches to the next one in logical order.
@@ -273,8 +287,7 @@ def place_runs(
 
 def _unit_boxes(
     units: Sequence[str],
-    clusters: list[list[float]],
-    carets: dict[int, tuple[Face, int, float, bool]],
+    clusters: list[list[Any]],
     left: int,
     top: int,
     right: int,
@@ -292,7 +305,7 @@ def _unit_boxes(
         ordered = clusters if clusters[0][0] == 0 else clusters[::-1]
         if [cluster[0] for cluster in ordered] == starts:
             flat: list[float] = []
-            for space, (_, _, before, after, l_, t_, r_, b_) in zip(blank, ordered, strict=True):
+            for space, (_, _, before, after, l_, t_, r_, b_, _, _, _) in zip(blank, ordered, strict=True):
                 if space:
                     flat += (before - left, 0, after - left, bottom - top)
                 elif r_ <= l_:
@@ -304,7 +317,7 @@ def _unit_boxes(
     inf = float("inf")
     rows: list[list[float]] = [[inf, inf, -inf, -inf] for _ in range(n)]
     shared = [False] * n
-    for c0, c1, before, after, l_, t_, r_, b_ in clusters:
+    for c0, c1, before, after, l_, t_, r_, b_, glyph, scale, run in clusters:
         i = bisect_right(starts, c0) - 1
         j = i + 1
         while j < n and starts[j] < c1:
@@ -318,7 +331,7 @@ def _unit_boxes(
         if j == i + 1:
             _grow(rows[i], l_, t_, r_, b_)
             continue
-        edges = _caret_edges(carets.get(int(c0)), j - i, before, l_, r_)
+        edges = _caret_edges(run, glyph, scale, j - i, before, l_, r_)
         for k in range(i, j):
             if edges:
                 _grow(rows[k], edges[k - i][0], t_, edges[k - i][1], b_)
@@ -348,17 +361,14 @@ def _grow(row: list[float], left: float, top: float, right: float, bottom: float
 
 
 def _caret_edges(
-    lead: tuple[Face, int, float, bool] | None, parts: int, pen: float, left: float, right: float
+    run: Run, glyph: int, scale: float, parts: int, pen: float, left: float, right: float
 ) -> list[tuple[float, float]]:
     """Horizontal extents of the units of a ligature, in logical order; empty when the font gives no carets for it."""
-    if lead is None:
-        return []
-    face, glyph, scale, rtl = lead
-    positions = face.carets.get(glyph)
+    positions = run.face.carets.get(glyph) if glyph >= 0 else None
     if positions is None or len(positions) != parts - 1:
         return []
     cuts = [left, *(min(max(pen + p * scale, left), right) for p in positions), right]
     if any(b - a < 1e-3 for a, b in pairwise(cuts)):
         return []
     edges = list(pairwise(cuts))
-    return edges[::-1] if rtl else edges
+    return edges[::-1] if run.rtl else edges

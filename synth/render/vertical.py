@@ -202,8 +202,8 @@ def _place_cell(line: Placed, run: Run, ppem: int, cache: GlyphCache) -> None:
         y = round(baseline + top)
         bitmap = cv2.rotate(mask, cv2.ROTATE_90_COUNTERCLOCKWISE).astype(np.uint8, copy=False)
         line.bitmaps.append((bitmap, y, -x - columns, y + rows, -x))
-    for start, stop, _, _, x0, y0, x1, y1 in cell.clusters:
+    for start, stop, _, _, x0, y0, x1, y1, *_ in cell.clusters:
         if x1 > x0:
             x0, x1 = (x + (edge - left) * narrowed for edge in (x0, x1))
             x0, y0, x1, y1 = y + y0 - top, -x1, y + y1 - top, -x0
-        line.clusters.append([start, stop, pen, line.pen, x0, y0, x1, y1])
+        line.clusters.append([start, stop, pen, line.pen, x0, y0, x1, y1, -1, 0.0, run])
