@@ -48,6 +48,7 @@ _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
 _FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
+_PLAN_PPEM = 16  # at which a planned text is drawn to see whether all of it has ink
 _CUT_OFF = "planned text cut off"
 _UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
@@ -262,6 +263,7 @@ class Pipeline:
         rng = np.random.default_rng([self.recipe.seed, config.min_per_unit])
 
         alone = hand is not None and self.recipe.handwriting.weight == 1
+        charset = self.charset
 
         def covering(text: str) -> int:
             written = 1 if hand is None else hand.covering(text)
@@ -272,12 +274,14 @@ class Pipeline:
                 return False
             if alone:
                 return True
+            units = charset.split(text)
             for _ in range(_FACES_TRIED):
                 try:
-                    self._runs(text, self.book.choose(text, rng), None)
+                    runs = self._runs(text, self.book.choose(text, rng), None)
+                    draw_line(runs, units, _PLAN_PPEM, self._cache)
                 except Uncovered:
                     return False
-                except Refused:
+                except (Refused, NoInk):
                     continue
                 return True
             return False
