@@ -48,6 +48,7 @@ _MARKED: Final = 0.05
 _SAMPLE: Final = 60  # units of a sample line
 _MOST_LISTED: Final = 60
 _ROWS: Final = 10
+_PER_UNIT: Final = 200  # labels with each unit that the commands ask for
 _PPEM: Final = 40
 
 
@@ -548,9 +549,9 @@ def _next(d: Description) -> list[str]:
         lines.append(f"  synth corpus build --locale {language} --output {corpus}    or texts of your own, one a line")
     lines += [
         f"  synth fonts audit --corpus {corpus}",
-        f"  synth charset build --corpus {corpus} --output {charset}",
+        f"  synth charset build --corpus {corpus} --unit {d.unit} --output {charset}",
         f"  synth preview {look} --corpus {corpus}",
-        f"  synth generate {look} --corpus {corpus} --charset {charset} --output data/",
+        f"  synth generate {look} --corpus {corpus} --charset {charset} --min-per-unit {_PER_UNIT} --output data/",
     ]
     return lines
 
