@@ -11,7 +11,8 @@ For each locale, in a folder of its own: `synth corpus build`, `charset build`, 
 * every character of every label is in the character map of a font named for it (fontTools), and hb-shape gives neither
   a missing glyph nor a dotted circle;
 * labels evenly spread over the data set are shaped once more, and hb-shape gives the same glyphs, clusters, advances
-  and offsets for each run.
+  and offsets for each run. Where it differs and is of another version than the HarfBuzz in use here, --harfbuzzjs DIR,
+  where `npm install harfbuzzjs` was run, lets that decide (it must be of the same version); else such runs are counted.
 
 Prints a table, and writes one picture for each script into DIR/sheets. What is done stays done: run it again after a
 stop, or with more locales. The data sets are removed once they are checked, unless --keep is given. Exits with 1 if
@@ -33,6 +34,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "scripts")]
@@ -40,10 +42,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "scripts")]
 import cv2  # noqa: E402
 import fontset  # noqa: E402
 import numpy as np  # noqa: E402
+import uharfbuzz  # noqa: E402
 from check_labels import WITHOUT_GLYPH, Fonts, shaped_badly  # noqa: E402
 
 from synth.fonts.face import Face  # noqa: E402
-from synth.fonts.index import scan  # noqa: E402
+from synth.fonts.index import scan, sfnt_path  # noqa: E402
 from synth.render.shape import shape_line  # noqa: E402
 from synth.report.summary import below_minimum  # noqa: E402
 from synth.shards.manifest import read_manifest  # noqa: E402
@@ -63,6 +66,24 @@ LOCALES = (
 _SHAPED = 200  # labels of a locale that are compared with hb-shape
 _SHOWN = 56  # samples on a sheet
 _SHEET = 1600  # pixels
+_NODE = """
+import * as hb from "harfbuzzjs"; import { readFileSync } from "fs";
+const answers = [hb.versionString()];
+for (const run of JSON.parse(readFileSync(0))) {
+  const font = new hb.Font(new hb.Face(new hb.Blob(readFileSync(run.path)), run.number));
+  const buffer = new hb.Buffer();
+  const points = [...run.text].map(character => character.codePointAt(0));
+  buffer.addCodePoints(points, run.start, run.stop - run.start);
+  buffer.setDirection(run.rtl ? hb.Direction.RTL : hb.Direction.LTR);
+  buffer.setScript(run.script); buffer.setLanguage(run.language);
+  buffer.setFlags((run.start ? 0 : 1) | (run.stop < points.length ? 0 : 2));  // beginning and end of text
+  hb.shape(font, buffer);
+  const places = buffer.getGlyphPositions();
+  answers.push(buffer.getGlyphInfos().map((glyph, k) =>
+    [glyph.codepoint, glyph.cluster - run.start, places[k].xAdvance, places[k].xOffset, places[k].yOffset]));
+}
+console.log(JSON.stringify(answers));
+"""
 
 Synth = Callable[[Sequence[str], Path], tuple[int, str]]
 """Runs `synth` with arguments in a folder: status, and what it said."""
@@ -82,6 +103,7 @@ class Row:
         reached: units in N labels or more.
         unreached: the others that the plan gives up, with its reason.
         shaped: runs compared with hb-shape.
+        versions: runs that hb-shape, of another version, shapes otherwise, and harfbuzzjs (if it was asked) as we do.
         faults: what is wrong, in words; none if all is well.
         seconds: of the four commands.
     """
@@ -95,6 +117,7 @@ class Row:
     reached: int = 0
     unreached: dict[str, str] = field(default_factory=dict)
     shaped: int = 0
+    versions: int = 0
     faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -119,7 +142,13 @@ class Failed(Exception):
 
 
 def run_locale(
-    locale: str, folder: Path, minimum: int, fonts: Sequence[Path], synth: Synth, sheets: Path | None = None
+    locale: str,
+    folder: Path,
+    minimum: int,
+    fonts: Sequence[Path],
+    synth: Synth,
+    sheets: Path | None = None,
+    harfbuzzjs: Path | None = None,
 ) -> Row:
     """Build, plan, generate, verify and check one locale in `folder`, which holds the data set afterwards."""
     row = Row(locale)
@@ -130,7 +159,7 @@ def run_locale(
         row.faults.append(str(failed))
         return row
     row.seconds = round(time.monotonic() - begun, 1)
-    check(row, folder / data, Charset.from_file(next(folder.glob("*_dict.txt"))), minimum, fonts)
+    check(row, folder / data, Charset.from_file(next(folder.glob("*_dict.txt"))), minimum, fonts, harfbuzzjs)
     if sheets is not None:
         sheet = sheets / f"{row.script}.png"
         if not sheet.exists():
@@ -169,7 +198,7 @@ def make(row: Row, folder: Path, minimum: int, fonts: Sequence[Path], synth: Syn
     return data
 
 
-def check(row: Row, data: Path, charset: Charset, minimum: int, fonts: Sequence[Path]) -> None:
+def check(row: Row, data: Path, charset: Charset, minimum: int, fonts: Sequence[Path], harfbuzzjs: Path | None) -> None:
     """Fill in what is found in a data set."""
     manifest = read_manifest(data)
     plan = manifest["plan"]
@@ -201,14 +230,32 @@ def check(row: Row, data: Path, charset: Charset, minimum: int, fonts: Sequence[
             row.unreached[unit] = plan["unreached"][unit]
         else:
             row.faults.append(f"{unit!r} stands in {count} labels only")
-    row.faults += shaped_badly(drawn, maps, fontset.hb_shape_program())
-    for name, labels in compared.items():
-        row.faults += compare(row, name, sorted(labels), maps, language, direction)
+    suspects = shaped_badly(drawn, maps, fontset.hb_shape_program())
+    for name, label in suspects:
+        compared[name].add(label)
+    found = [
+        item
+        for name, labels in compared.items()
+        for item in differences(row, name, sorted(labels), maps, language, direction)
+    ]
+    differing = {(name, label) for name, label, *_ in found}
+    row.faults += [
+        f"{name}: {label!r}: missing glyph or dotted circle"
+        for name, label in suspects
+        if (name, label) not in differing
+    ]
+    decide(row, found, harfbuzzjs)
 
 
-def compare(row: Row, name: str, labels: Sequence[str], maps: Fonts, language: str | None, direction: str) -> list[str]:
-    """Labels that hb-shape shapes otherwise than we do in the face of a name; counts the runs in `row`."""
-    found: list[str] = []
+Difference = tuple[str, str, dict[str, Any], list[Any]]
+"""A run that hb-shape shapes otherwise: face, label, what another program needs to shape it, and our glyphs."""
+
+
+def differences(
+    row: Row, name: str, labels: Sequence[str], maps: Fonts, language: str | None, direction: Any
+) -> list[Difference]:
+    """Shape labels once more in the face of a name and compare each run with hb-shape; they are counted in `row`."""
+    found: list[Difference] = []
     for info in maps.named(name):
         face = Face(info)
         able = maps.glyphs(info)
@@ -216,19 +263,42 @@ def compare(row: Row, name: str, labels: Sequence[str], maps: Fonts, language: s
             if any(ord(c) not in able and c not in WITHOUT_GLYPH for c in label):
                 continue
             for run in shape_line(label, [(face, 0, len(label))], language=language, direction=direction):
-                [expected] = fontset.hb_shape(
-                    face,
-                    [label[run.start : run.stop]],
-                    script=run.script,
-                    language=language or "und",
-                    rtl=run.rtl,
-                    before=label[: run.start],
-                    after=label[run.stop :],
-                )
+                facts = {"script": run.script, "language": language or "und", "rtl": run.rtl}
+                before, part, after = label[: run.start], label[run.start : run.stop], label[run.stop :]
+                [expected] = fontset.hb_shape(face, [part], **facts, before=before, after=after)
                 row.shaped += 1
-                if fontset.glyphs_of(run) != expected:
-                    found.append(f"{name}: {label[run.start : run.stop]!r}: differs from hb-shape")
+                ours = fontset.glyphs_of(run)
+                if ours != expected:
+                    place = {"path": str(sfnt_path(info)), "number": info.number}
+                    case = {**place, **facts, "text": label, "start": run.start, "stop": run.stop}
+                    found.append((name, label, case, [list(glyph) for glyph in ours]))
     return found
+
+
+def decide(row: Row, found: Sequence[Difference], harfbuzzjs: Path | None) -> None:
+    """Which differences from hb-shape are faults, and which its version's."""
+    if not found:
+        return
+    ours = uharfbuzz.version_string()
+    tool = subprocess.run([fontset.hb_shape_program(), "--version"], capture_output=True, text=True, check=True)
+    theirs = tool.stdout.splitlines()[0].split()[-1]
+    if theirs == ours:
+        row.faults += [f"{name}: {label!r}: differs from hb-shape" for name, label, *_ in found]
+        return
+    if harfbuzzjs is None:
+        row.versions += len(found)
+        return
+    command = ["node", "--input-type=module", "--eval", _NODE]
+    cases = json.dumps([case for _, _, case, _ in found])
+    done = subprocess.run(command, input=cases, cwd=harfbuzzjs, capture_output=True, text=True, check=True)
+    version, *shaped = json.loads(done.stdout)
+    if version != ours:
+        raise SystemExit(f"harfbuzzjs is HarfBuzz {version}, uharfbuzz {ours}: install one of the same version")
+    for (name, label, _, glyphs), other in zip(found, shaped, strict=True):
+        if glyphs == other:
+            row.versions += 1
+        else:
+            row.faults.append(f"{name}: {label!r}: differs from hb-shape {theirs} and from harfbuzzjs {version}")
 
 
 def draw_sheet(reader: ShardReader, path: Path) -> None:
@@ -259,7 +329,8 @@ def summary(rows: Sequence[Row], minimum: int) -> str:
         f"{sum(row.reached for row in rows):,} in {minimum} labels or more, "
         f"{sum(len(row.unreached) for row in rows)} given up with a reason; "
         f"{sum(row.samples for row in rows):,} images ({sum(row.bound for row in rows):,} is the bound), "
-        f"{sum(row.shaped for row in rows):,} runs as hb-shape; {sum(bool(row.faults) for row in rows)} locales wrong"
+        f"{sum(row.shaped - row.versions for row in rows):,} runs as hb-shape, "
+        f"{sum(row.versions for row in rows)} not as its version; {sum(bool(row.faults) for row in rows)} locales wrong"
     )
 
 
@@ -277,11 +348,13 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder for all that is made")
     parser.add_argument("--fonts", type=Path, action="append", default=[], help="folder of fonts; may be repeated")
     parser.add_argument("--min-per-unit", type=int, default=200, help="labels with each unit")
+    parser.add_argument("--harfbuzzjs", type=Path, metavar="DIR", help="where npm has installed harfbuzzjs")
     parser.add_argument("--keep", action="store_true", help="keep the data sets")
     options = parser.parse_args()
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of tables that are of no use here
     fonts = [path.resolve() for path in options.fonts]
     output = options.output.resolve()
+    harfbuzzjs = options.harfbuzzjs and options.harfbuzzjs.resolve()
     rows: list[Row] = []
     print(Row.HEAD, flush=True)
     for locale in options.locales:
@@ -290,7 +363,7 @@ def main() -> int:
         if done.exists():
             row = Row(**json.loads(done.read_text(encoding="utf-8")))
         else:
-            row = run_locale(locale, folder, options.min_per_unit, fonts, in_a_process, output / "sheets")
+            row = run_locale(locale, folder, options.min_per_unit, fonts, in_a_process, output / "sheets", harfbuzzjs)
             if not row.faults:
                 done.write_text(json.dumps(asdict(row), ensure_ascii=False), encoding="utf-8")
                 if not options.keep:

@@ -31,15 +31,12 @@ from synth.render.shape import Undrawable, script_of, shape_line
 from synth.report.preview import write_whole
 from synth.report.summary import code_points, counted
 from synth.text.corpus import compile_corpus
-from synth.text.script import lead
+from synth.text.script import NO_SPACES, digits_of, lead, ten_digits
 from synth.text.ucd import bidi_class
 from synth.text.units import Unit, split_units
 from synth.text.vertical import ONLY_VERTICAL
 
 _NEUTRAL: Final = frozenset({"Zyyy", "Zinh", "Zzzz"})
-# Line_Break classes of letters between which a line may end without a space (UAX #14): complex context, ideographs,
-# small kana, and the aksharas of scripts without word spaces.
-_UNSPACED: Final = regex.compile(r"[\p{lb=SA}\p{lb=ID}\p{lb=CJ}\p{lb=AK}\p{lb=AS}\p{lb=AP}]")
 _WIDE: Final = regex.compile(r"[\p{ea=W}\p{ea=F}]")
 _JOINED: Final = regex.compile(r"\p{jt=D}")
 _IGNORED: Final = regex.compile(r"\p{DI}+")
@@ -401,7 +398,7 @@ def _rewritten(script: str) -> tuple[str, ...]:
 
 
 def _spaced(letters: Sequence[str], sample: Sequence[str]) -> bool:
-    if sum(bool(_UNSPACED.match(letter)) for letter in letters) * 2 > len(letters):
+    if sum(script_of(letter[0]) in NO_SPACES for letter in letters) * 2 > len(letters):
         return False
     # By their names: Tibetan has a mark between syllables, Ethiopic one between words beside the space.
     names = {c: unicodedata2.name(c, "") for line in sample for c in line if unicodedata2.category(c)[0] == "P"}
@@ -414,12 +411,10 @@ def _spaced(letters: Sequence[str], sample: Sequence[str]) -> bool:
 
 
 def _digits(script: str, units: Sequence[str]) -> str:
-    """Ten digits of the script's own: those among the exemplars, else those of the script's block."""
-    used = [c for unit in units for c in unit if unicodedata2.category(c) == "Nd" and not c.isascii()]
-    for start in [*used, *(c for c in _assigned(script) if unicodedata2.category(c) == "Nd")]:
-        zero = ord(start) - unicodedata2.decimal(start)
-        return "".join(chr(zero + value) for value in range(10))
-    return ""
+    """Ten digits of the script's own: those among the exemplars, else those of Unicode's script; "" for none."""
+    used = (c for unit in units for c in unit if unicodedata2.category(c) == "Nd" and not c.isascii())
+    first = next(used, "")
+    return ten_digits(first) if first else digits_of(script.lower()) or ""
 
 
 def _numbering(language: str | None) -> str:
