@@ -33,6 +33,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ from check_labels import WITHOUT_GLYPH, Fonts, shaped_badly  # noqa: E402
 
 from synth.fonts.face import Face  # noqa: E402
 from synth.fonts.index import scan, sfnt_path  # noqa: E402
-from synth.render.shape import shape_line  # noqa: E402
+from synth.render.shape import Run, shape_line  # noqa: E402
 from synth.report.summary import below_minimum  # noqa: E402
 from synth.shards.manifest import read_manifest  # noqa: E402
 from synth.shards.reader import ShardReader  # noqa: E402
@@ -176,7 +177,8 @@ def make(row: Row, folder: Path, minimum: int, fonts: Sequence[Path], synth: Syn
             raise Failed(f"synth {shlex.join(args)}: status {code}: {' '.join(said.split())[-400:]}")
         return said
 
-    told = run("script", row.locale, *(["--fonts", *map(str, fonts)] if fonts else []))
+    # What fonts make of the script is no matter here, so it is tried with one.
+    told = run("script", row.locale, "--fonts", str(scan(list(fonts) or None).faces[0].path))
     facts, _, following = told.partition("\nnext\n")
     row.script = re.findall(r"^script .*?([A-Z][a-z]{3})(?:\)| in ISO 15924)$", facts, re.MULTILINE)[0]
 
@@ -198,6 +200,12 @@ def make(row: Row, folder: Path, minimum: int, fonts: Sequence[Path], synth: Syn
     return data
 
 
+@cache
+def character_maps(fonts: tuple[Path, ...]) -> Fonts:
+    """Those of all fonts that the data may be drawn with."""
+    return Fonts(scan(list(fonts) or None).faces)
+
+
 def check(row: Row, data: Path, charset: Charset, minimum: int, fonts: Sequence[Path], harfbuzzjs: Path | None) -> None:
     """Fill in what is found in a data set."""
     manifest = read_manifest(data)
@@ -206,7 +214,7 @@ def check(row: Row, data: Path, charset: Charset, minimum: int, fonts: Sequence[
     row.bound, row.units = plan["bound"], plan["wanted"]
     reader = ShardReader(data)
     row.samples = len(reader)
-    maps = Fonts(scan(list(fonts) or None).faces)
+    maps = character_maps(tuple(fonts))
     counts: Counter[str] = Counter()
     drawn: dict[str, set[str]] = defaultdict(set)
     step = max(1, len(reader) // _SHAPED)
@@ -259,14 +267,18 @@ def differences(
     for info in maps.named(name):
         face = Face(info)
         able = maps.glyphs(info)
+        alike: dict[tuple[str, bool, str, str], list[tuple[str, Run]]] = defaultdict(list)
         for label in labels:
             if any(ord(c) not in able and c not in WITHOUT_GLYPH for c in label):
                 continue
             for run in shape_line(label, [(face, 0, len(label))], language=language, direction=direction):
-                facts = {"script": run.script, "language": language or "und", "rtl": run.rtl}
-                before, part, after = label[: run.start], label[run.start : run.stop], label[run.stop :]
-                [expected] = fontset.hb_shape(face, [part], **facts, before=before, after=after)
-                row.shaped += 1
+                alike[run.script, run.rtl, label[: run.start], label[run.stop :]].append((label, run))
+        for (script, rtl, before, after), runs in alike.items():
+            facts: dict[str, Any] = {"script": script, "language": language or "und", "rtl": rtl}
+            parts = [label[run.start : run.stop] for label, run in runs]
+            row.shaped += len(runs)
+            shaped = fontset.hb_shape(face, parts, **facts, before=before, after=after)
+            for (label, run), expected in zip(runs, shaped, strict=True):
                 ours = fontset.glyphs_of(run)
                 if ours != expected:
                     place = {"path": str(sfnt_path(info)), "number": info.number}

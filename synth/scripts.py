@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from fontTools import unicodedata as ucd
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
+from synth.data import data_file
 from synth.fonts.audit import Audit, Wanted, audit
 from synth.fonts.book import SHAPED, FontBook, needed_tags
 from synth.fonts.index import FaceInfo
@@ -30,6 +31,8 @@ from synth.render.line import GlyphCache, NoInk, draw_line
 from synth.render.shape import Undrawable, script_of, shape_line
 from synth.report.preview import write_whole
 from synth.report.summary import code_points, counted
+from synth.strict import parse_yaml
+from synth.text.bidi import isolated
 from synth.text.corpus import compile_corpus
 from synth.text.script import NO_SPACES, digits_of, lead, ten_digits
 from synth.text.ucd import bidi_class
@@ -113,18 +116,34 @@ class Description:
     def recipe(self) -> str | None:
         """The name of the recipe for it among those that come with the package, if there is one."""
         language = (self.language or "").split("-")[0]
-        recipes = {name: Recipe.load(name) for name in Recipe.scripts()}
-        for name, recipe in recipes.items():
-            if language and (recipe.corpus.language or "").split("-")[0] == language and self._suits(recipe):
-                return name
-        return next(
-            (name for name, recipe in recipes.items() if not recipe.fonts.families and self._suits(recipe)), None
-        )
+        suiting = [recipe for recipe in _recipes() if self.scripts and self.scripts[0] in recipe.scripts]
+        same = [recipe.name for recipe in suiting if language and recipe.language == language]
+        return next(iter([*same, *(recipe.name for recipe in suiting if not recipe.styled)]), None)
 
-    def _suits(self, recipe: Recipe) -> bool:
-        text = recipe.corpus.files[0].path.read_text(encoding="utf-8")
-        scripts = Counter(script_of(c) for c in text if c.isalpha())
-        return bool(self.scripts) and self.scripts[0] in scripts and scripts[self.scripts[0]] * 3 > scripts.total()
+
+class _Recipe(NamedTuple):
+    """A recipe that comes with the package: its language, scripts of its texts, whether it wants certain fonts."""
+
+    name: str
+    language: str
+    scripts: frozenset[str]
+    styled: bool
+
+
+@cache
+def _recipes() -> tuple[_Recipe, ...]:
+    found = []
+    for name in Recipe.scripts():
+        # What it adds to its base is enough, and quicker to read than all of it.
+        text = data_file(f"configs/recipes/scripts/{name}.yml").read_text(encoding="utf-8")
+        values = parse_yaml(text, name)
+        corpus = values["corpus"]
+        letters = filter(str.isalpha, data_file(corpus["files"][0]["path"]).read_text(encoding="utf-8"))
+        counts = Counter(map(script_of, letters))
+        main = frozenset(script for script, count in counts.items() if 3 * count > counts.total())
+        language = corpus.get("language", "").split("-")[0]
+        found.append(_Recipe(name, language, main, bool(values.get("fonts", {}).get("families"))))
+    return tuple(found)
 
 
 def describe(name: str) -> Description:
@@ -470,7 +489,7 @@ def _facts(d: Description) -> list[str]:
     kind = script_of(d.digits[-1:] or "0")
     digits = f"{d.digits} ({_name_of(kind)})" if kind not in _NEUTRAL else d.digits
     numbering = f"; CLDR's default: {d.numbering}" if d.numbering else ""
-    lines.append(row("digits", (digits if d.digits else "none of its own: 0123456789") + numbering))
+    lines.append(row("digits", (isolated(digits) if d.digits else "none of its own: 0123456789") + numbering))
     if d.cased:
         lines.append(row("case", "capitals and small letters"))
     lines.append(row("words", "divided by spaces" if d.spaced else "not divided by spaces: use corpus.piece=line"))
@@ -487,9 +506,9 @@ def _facts(d: Description) -> list[str]:
         lines.append(row("private use", f"{' '.join(map(code_points, d.private[:12]))}: kept where a font draws them"))
     shown = d.characters[:_MOST_LISTED]
     more = f" … {len(d.characters):,} in all" if len(d.characters) > len(shown) else ""
-    lines.append(row("characters", " ".join(shown) + more))
+    lines.append(row("characters", " ".join(map(isolated, shown)) + more))
     if d.sample:
-        lines.append(row("sample", "".join(split_units(d.sample[0], "grapheme")[:_SAMPLE])))
+        lines.append(row("sample", isolated("".join(split_units(d.sample[0], "grapheme")[:_SAMPLE]))))
     return lines
 
 
@@ -503,17 +522,17 @@ def _fonts(d: Description, found: Audit) -> list[str]:
     for family, verdict in list(best.items())[:20]:
         told = f"{verdict.share:>5.0%}  {family} ({counted(number[family], 'face')})"
         if verdict.missing:
-            told += f"  lacks {' '.join(verdict.missing[:8])}" + (" …" if len(verdict.missing) > 8 else "")
+            told += f"  lacks {_some(verdict.missing, 8)}"
         if verdict.unshaped:
             told += f"  does not shape {', '.join(verdict.unshaped)}"
         if verdict.broken:
             told += f"  draws {counted(len(verdict.broken), 'unit')} wrongly: "
-            told += " ".join(unit for unit, _ in verdict.broken[:6])
+            told += _some([unit for unit, _ in verdict.broken], 6)
         lines.append(told)
     if len(best) > 20:
         lines.append(f"       … and {len(best) - 20} more families")
     if found.nowhere and best:
-        lines.append(f"in no font: {' '.join(found.nowhere[:20])}" + (" …" if len(found.nowhere) > 20 else ""))
+        lines.append(f"in no font: {_some(found.nowhere, 20)}")
     entry = d.entry()
     if entry is None:
         lines.append(
@@ -529,6 +548,10 @@ def _fonts(d: Description, found: Audit) -> list[str]:
         ]
     lines.append(f"elsewhere: {entry.elsewhere}")
     return lines
+
+
+def _some(units: Sequence[str], most: int) -> str:
+    return " ".join(map(isolated, units[:most])) + (" …" if len(units) > most else "")
 
 
 def _next(d: Description) -> list[str]:

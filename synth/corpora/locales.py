@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import unicodedata2
 from babel import Locale, localedata
 from babel.core import get_global
 

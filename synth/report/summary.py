@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import unicodedata2
 
+from synth.text.bidi import isolated
 from synth.text.charset import Charset
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def with_codes(unit: str) -> str:
     """A unit and its code points: `क U+0915`; only these where it has no ink."""
     codes = code_points(unit)
     seen = shown(unit)
-    return codes if seen == codes else f"{seen} {codes}"
+    return codes if seen == codes else f"{isolated(seen)} {codes}"
 
 
 def size(count: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, compress, islice
 from pathlib import Path
@@ -184,7 +184,7 @@ _SAMPLED_REFUSALS: Final = 50_000
 _PASSES: Final = 16
 _HOPELESS: Final = 0.05
 _ALIEN: Final = 0.1  # of a file's letters, from which on a script counts
-_LETTERS: Final = 1000  # different ones looked at, the most frequent of a file
+_LETTERS: Final = 200  # different ones looked at, the most frequent of a file
 _TRIAL_DRAWS = 50  # of a template, to see whether the charset allows it at all
 
 
@@ -597,10 +597,14 @@ class TextSource:
         """The characters that templates may give, in code point order; of those left out none."""
         return sorted({character for template, _ in self._templates for character in template.characters()})
 
-    def aliens(self, knows: Callable[[str], bool]) -> list[Alien]:
+    def aliens(self, knows: Callable[[str], bool], within: Container[str] | None = None) -> list[Alien]:
         """Scripts in which a file has a tenth of its letters or more and `knows` is true of none of them.
 
-        None where no text is ever drawn from files. A letter is known, too, where its capital or small one is.
+        None where no text is ever drawn from files.
+
+        Args:
+            knows: of a letter. One is known, too, where its capital or small one is.
+            within: letters that count; None for all.
         """
         found: list[Alien] = []
         if self._template_share == 1.0:
@@ -608,7 +612,11 @@ class TextSource:
         for file in self._files:
             letters: Counter[str] = Counter()
             known: Counter[str] = Counter()
-            frequent = ((c, n) for c, n in Counter(file.lines.characters).most_common() if own_script(c))
+            frequent = (
+                (c, n)
+                for c, n in Counter(file.lines.characters).most_common()
+                if own_script(c) and (within is None or c in within)
+            )
             for character, count in islice(frequent, _LETTERS):
                 script = own_script(character)
                 letters[script] += count
