@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from augment.errors import ScriptoriumError
+from augment.errors import ScriptoriumError, refusal
 
 Image: TypeAlias = NDArray[np.uint8]
 
@@ -135,7 +135,7 @@ def read_parameters(model: type[Parameters], values: Any, where: str) -> Paramet
         if first["type"] == "extra_forbidden":
             remedy = f"no such parameter; {nearest(str(first['loc'][-1]), list(model.model_fields))}"
         else:
-            remedy = f"{first['msg'].removeprefix('Value error, ')} (got {first['input']!r})"
+            remedy = refusal(first)
         raise PixelOpError(f"{key}: {remedy}") from error
 
 

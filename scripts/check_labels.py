@@ -111,9 +111,12 @@ def faults(sample: Sample, texts: dict[str, str], fonts: Fonts, floor: float) ->
     return found
 
 
-def shaped_badly(drawn: dict[str, set[str]], fonts: Fonts, program: str) -> list[str]:
-    """Labels by the one font that drew them, shaped once more by hb-shape."""
-    found: list[str] = []
+def shaped_badly(drawn: dict[str, set[str]], fonts: Fonts, program: str) -> list[tuple[str, str]]:
+    """Of labels by the one font that drew them those, with the font, in which hb-shape has a glyph that should not be.
+
+    That is a missing glyph, or a dotted circle.
+    """
+    found: list[tuple[str, str]] = []
     for name, labels in drawn.items():
         for face in fonts.named(name):
             known = fonts.glyphs(face)
@@ -127,7 +130,7 @@ def shaped_badly(drawn: dict[str, set[str]], fonts: Fonts, program: str) -> list
             for label, line in zip(mine, done.stdout.decode().splitlines(), strict=True):
                 glyphs = {int(glyph) for glyph in line.strip("[]").split("|")}
                 if 0 in glyphs or (known.get(0x25CC, 0) in glyphs and "\u25cc" not in label):
-                    found.append(f"{name}: {label!r}: missing glyph or dotted circle")
+                    found.append((name, label))
     return found
 
 
@@ -169,7 +172,9 @@ def main() -> int:
         print(f"{name:6} {counts[name]:7} samples, {wrong[name]} faults")
     total = sum(wrong.values())
     if program and fonts:
-        badly = shaped_badly(drawn, fonts, program)
+        badly = [
+            f"{name}: {label!r}: missing glyph or dotted circle" for name, label in shaped_badly(drawn, fonts, program)
+        ]
         total += len(badly)
         print("\n".join(badly[:50]) or f"hb-shape: {sum(map(len, drawn.values()))} labels, none with a missing glyph")
     else:

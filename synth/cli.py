@@ -14,7 +14,7 @@ from synth.cli_charset import charset
 from synth.cli_corpus import corpus
 from synth.cli_handwriting import handwriting
 from synth.cli_script import fonts_audit, script
-from synth.terminal import Commands, Several
+from synth.terminal import Commands, Several, complain
 
 if TYPE_CHECKING:
     from synth.recipe import Recipe
@@ -156,6 +156,8 @@ def generate(
     if recipe.corpus.min_per_unit and count is not None:
         recipe = recipe.with_keys("corpus", plan_span=max(count, 0))
     pipeline = Pipeline(recipe)
+    for warning in pipeline.warnings:
+        complain(f"warning: {warning}")
     if pipeline.plan is not None:
         count = max(count or recipe.corpus.plan_span, len(pipeline.plan))
         click.echo(planned(pipeline.plan, count), nl=False)
@@ -199,7 +201,10 @@ def preview(output: Path, count: int, **recipe_options: Any) -> None:
     from synth.report.preview import write_preview
     from synth.report.summary import counted
 
-    sheet, page = write_preview(Pipeline(_load(**recipe_options)), count, output)
+    pipeline = Pipeline(_load(**recipe_options))
+    for warning in pipeline.warnings:
+        complain(f"warning: {warning}")
+    sheet, page = write_preview(pipeline, count, output)
     click.echo(
         f"{counted(count, 'sample')}\n  {sheet}   contact sheet\n  {page}   large, with labels, fonts and unit polygons"
     )

@@ -99,7 +99,9 @@ def _built(built: Built) -> str:
 
 
 def _letters(units: tuple[str, ...]) -> str:
-    shown = " ".join(units[:40])
+    from synth.text.bidi import isolated
+
+    shown = " ".join(map(isolated, units[:40]))
     more = f" … ({len(units):,})" if len(units) > 40 else ""
     return f"{shown}{more}" if units else "none listed"
 
@@ -214,6 +216,7 @@ def random_(charset: Path, count: int, output: Path, shortest: int, longest: int
     """
     from synth.corpora.syllables import write_random
     from synth.report.summary import absent_units, code_points, counted, quoted, shown
+    from synth.text.bidi import isolated
     from synth.text.charset import Charset
 
     units = Charset.from_file(charset)
@@ -224,7 +227,7 @@ def random_(charset: Path, count: int, output: Path, shortest: int, longest: int
     click.echo(f"  units     {len(counts):,} of {len(units):,}; at least {least:,} of each")
     for key, listed in (("no place", unplaced), ("not met", absent)):
         if listed:
-            told = ", ".join(f"{shown(unit)} ({code_points(unit)})" for unit in listed[:12])
+            told = ", ".join(f"{isolated(shown(unit))} ({code_points(unit)})" for unit in listed[:12])
             more = f" and {len(listed) - 12:,} more" if len(listed) > 12 else ""
             click.echo(f"  {key:<10}{told}{more}")
     click.echo(f"next: synth preview --corpus {quoted(output)} --charset {quoted(charset)}")

@@ -137,7 +137,7 @@ def generate(
     Raises:
         ScriptoriumError: bad arguments, an output that holds something else, another recipe or count on resuming, a
             full or read-only disk, a worker that died, Ctrl-C (`Interrupted`), or whatever the maker raises so. Shards
-            finished until then stay, and nothing else.
+            finished until then stay, and nothing else; where the maker fails before there is one, nothing does.
         RuntimeError: the maker failed in a worker in any other way; the message shows the worker's traceback.
     """
     started = time.monotonic()
@@ -151,6 +151,7 @@ def generate(
     if format == "lmdb":
         head["shard_size"] = shard_size
     with claim(output) as aside:
+        existed = output.exists()
         begun = _begun(output, head, resume)
         if format == "folder":
             run: _Run = _FolderRun(output, aside, head, recipe_text, complete=begun)
@@ -171,6 +172,10 @@ def generate(
             raise WriteError(f"{error}, then {_again(run, count)}") from error.__cause__
         except _WorkerDied as error:
             raise ScriptoriumError(f"{error}; {_again(run, count)}") from None
+        except ScriptoriumError:
+            if not begun and not run.safe:
+                _clear(output, existed)
+            raise
         except KeyboardInterrupt:
             raise Interrupted(f"{output}: interrupted; {_again(run, count)}") from None
     return Summary(
@@ -186,6 +191,15 @@ def generate(
 
 def _again(run: _Run, count: int) -> str:
     return f"run the same again with --resume ({run.safe} of {count} samples are safe)"
+
+
+def _clear(output: Path, existed: bool) -> None:
+    """Take away what a run without a sample has written: it would only be in the way of the next one."""
+    for name in ("manifest.json", "recipe.yaml"):
+        (output / name).unlink(missing_ok=True)
+    if not existed:
+        with suppress(OSError):  # somebody has put something there, or it was never made
+            output.rmdir()
 
 
 def _begun(output: Path, head: dict[str, Any], resume: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -36,10 +36,12 @@ from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_CLASS, NO_FONT, Record, pack_polygons
+from synth.text.bidi import isolated
 from synth.text.charset import Charset
 from synth.text.plan import VERSION as plan_version
 from synth.text.plan import Plan, write_plan
-from synth.text.source import Drawn, TextSource
+from synth.text.script import own_script, script_name
+from synth.text.source import Alien, Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
 _BLANK = "no ink where ink is due"
@@ -157,6 +159,7 @@ class Pipeline:
             raise ScriptoriumError("no corpus: give --corpus FILE, or corpus.files in the recipe")
         self.charset = Charset.from_file(recipe.corpus.charset) if recipe.corpus.charset else None
         self.source = TextSource(recipe.corpus, self.charset)
+        self._aliens = self._unknown_scripts()
         self._names = {str(file.path): file.path.name for file in recipe.corpus.files}
         self._backgrounds = Backgrounds(recipe.background, recipe.seed)
         self._composer = Composer(recipe, self._backgrounds)
@@ -165,6 +168,57 @@ class Pipeline:
         self._degradation = recipe.degrade_ops()
         surroundings = recipe.surroundings
         self._neighboured = surroundings.above + surroundings.below + surroundings.beside > 0
+
+    @cached_property
+    def _known(self) -> frozenset[str] | None:
+        """The characters of the dictionary; None without one."""
+        return None if self.charset is None else frozenset("".join(self.charset.index))
+
+    @property
+    def _charset_name(self) -> str:
+        return Path(self.charset.source).name if self.charset else ""
+
+    def _unknown_scripts(self) -> list[Alien]:
+        """Scripts of the corpus of which the dictionary has no letter.
+
+        Raises:
+            ScriptoriumError: hardly anything is left without them.
+        """
+        known = self._known
+        if known is None:
+            return []
+        scripts = set(map(own_script, known)) - {""}
+        if not scripts:
+            return []  # a dictionary of digits: letters are not wanted
+        aliens = [alien for alien in self.source.aliens(known.__contains__) if alien.script not in scripts]
+        if self._useless(aliens):
+            name = self._charset_name
+            raise ScriptoriumError(
+                f"{_of_scripts(aliens)}, and {name} has none of these: only digits and punctuation would be left; "
+                f"give its own dictionary (synth charset build --corpus FILE --output DICT), or a corpus for {name}"
+            )
+        return aliens
+
+    def _useless(self, aliens: Sequence[Alien]) -> bool:
+        """Whether no file has letters that can be used."""
+        hopeless = {alien.file for alien in aliens if alien.hopeless}
+        return bool(hopeless) and hopeless == {file.path.name for file in self.recipe.corpus.files if file.weight}
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What is odd enough to be told before anything is drawn: scripts of the corpus that cannot be used.
+
+        Raises:
+            ScriptoriumError: see `book`.
+        """
+        told = [f"{_of_scripts([alien])}, of which {self._charset_name} has no letter" for alien in self._aliens]
+        if self.hand is None or self.recipe.handwriting.weight < 1:
+            told += [
+                f"{_of_scripts([alien])}, of which no font has a letter; give --fonts DIR or "
+                f"run `synth fonts install {_catalogued([alien.script])}`"
+                for alien in self.source.aliens(lambda character: self.book.able(character) != 0, self._known)
+            ]
+        return told
 
     @cached_property
     def _index(self) -> FontIndex:
@@ -208,7 +262,7 @@ class Pipeline:
         """The fonts of the recipe.
 
         Raises:
-            ScriptoriumError: there are none, or they draw none of 2,000 texts of the corpus files.
+            ScriptoriumError: there are none; they draw none of 2,000 texts of the corpus files, or hardly a letter.
         """
         book = self._all_fonts
         if self.hand is not None and self.recipe.handwriting.weight == 1:
@@ -227,6 +281,12 @@ class Pipeline:
         # Here, before anything is drawn: templates could hide for ever that the corpus itself yields nothing.
         if not self.source.any_text(covered):
             raise _undrawable(lacking)
+        aliens = self.source.aliens(lambda character: book.able(character) != 0, self._known)
+        if self.hand is None and self._useless(aliens):
+            raise ScriptoriumError(
+                f"{_of_scripts(aliens)}, and no font has a letter of it: only digits and punctuation would be left; "
+                f"give --fonts DIR or run `synth fonts install {_catalogued(alien.script for alien in aliens)}`"
+            )
         return book
 
     @cached_property
@@ -904,14 +964,27 @@ def _wanted(faces: Sequence[FaceInfo], fonts: Fonts) -> list[FaceInfo]:
     return wanted
 
 
+def _of_scripts(aliens: Sequence[Alien]) -> str:
+    """`kn.txt is 98 % Kannada (12,345 of 12,600 letters)`."""
+    return "; ".join(
+        f"{a.file} is {100 * a.letters / a.total:.0f} % {script_name(a.script).replace('_', ' ')} "
+        f"({a.letters:,} of {a.total:,} letters)"
+        for a in aliens
+    )
+
+
+def _catalogued(scripts: Iterable[str]) -> str:
+    """What `synth fonts install` calls the first of some scripts of Unicode that it knows."""
+    entries = {script_of(entry.sample[0]): entry for entry in reversed(catalog().values())}
+    return next((entries[code].code for code in scripts if code in entries), "SCRIPT")
+
+
 def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
     """What to tell when the corpus holds nothing that the fonts draw; the characters most often met are named."""
     names = " ".join(
-        f"{c} U+{ord(c):04X}" for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20]
+        f"{isolated(c)} U+{ord(c):04X}" for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20]
     )
-    scripts = Counter(script_of(c) for c in lacking)
-    entries = {script_of(entry.sample[0]): entry for entry in reversed(catalog().values())}
-    script = next((entries[code].code for code, _ in scripts.most_common() if code in entries), "SCRIPT")
+    script = _catalogued(code for code, _ in Counter(script_of(c) for c in lacking).most_common())
     return ScriptoriumError(
         f"no text of the corpus can be drawn: no font has {names}{' …' if len(lacking) > 20 else ''}; "
         f"give --fonts DIR or run `synth fonts install {script}`"
@@ -920,7 +993,7 @@ def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
 
 def _unwritable(reason: str, lacking: Counter[str]) -> ScriptoriumError:
     """What to tell when the corpus holds nothing that the character sets can write."""
-    names = " ".join(c for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20])
+    names = " ".join(isolated(c) for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20])
     if reason == NOT_JOINED:
         return ScriptoriumError(
             f"no text of the corpus can be stitched: {names} should join with their neighbours, and letters written "

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from fontTools import unicodedata as ucd
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
+from synth.data import data_file
 from synth.fonts.audit import Audit, Wanted, audit
 from synth.fonts.book import SHAPED, FontBook, needed_tags
 from synth.fonts.index import FaceInfo
@@ -30,16 +31,15 @@ from synth.render.line import GlyphCache, NoInk, draw_line
 from synth.render.shape import Undrawable, script_of, shape_line
 from synth.report.preview import write_whole
 from synth.report.summary import code_points, counted
+from synth.strict import parse_yaml
+from synth.text.bidi import isolated
 from synth.text.corpus import compile_corpus
-from synth.text.script import lead
+from synth.text.script import NO_SPACES, digits_of, lead, ten_digits
 from synth.text.ucd import bidi_class
 from synth.text.units import Unit, split_units
 from synth.text.vertical import ONLY_VERTICAL
 
 _NEUTRAL: Final = frozenset({"Zyyy", "Zinh", "Zzzz"})
-# Line_Break classes of letters between which a line may end without a space (UAX #14): complex context, ideographs,
-# small kana, and the aksharas of scripts without word spaces.
-_UNSPACED: Final = regex.compile(r"[\p{lb=SA}\p{lb=ID}\p{lb=CJ}\p{lb=AK}\p{lb=AS}\p{lb=AP}]")
 _WIDE: Final = regex.compile(r"[\p{ea=W}\p{ea=F}]")
 _JOINED: Final = regex.compile(r"\p{jt=D}")
 _IGNORED: Final = regex.compile(r"\p{DI}+")
@@ -48,6 +48,7 @@ _MARKED: Final = 0.05
 _SAMPLE: Final = 60  # units of a sample line
 _MOST_LISTED: Final = 60
 _ROWS: Final = 10
+_PER_UNIT: Final = 200  # labels with each unit that the commands ask for
 _PPEM: Final = 40
 
 
@@ -115,18 +116,34 @@ class Description:
     def recipe(self) -> str | None:
         """The name of the recipe for it among those that come with the package, if there is one."""
         language = (self.language or "").split("-")[0]
-        recipes = {name: Recipe.load(name) for name in Recipe.scripts()}
-        for name, recipe in recipes.items():
-            if language and (recipe.corpus.language or "").split("-")[0] == language and self._suits(recipe):
-                return name
-        return next(
-            (name for name, recipe in recipes.items() if not recipe.fonts.families and self._suits(recipe)), None
-        )
+        suiting = [recipe for recipe in _recipes() if self.scripts and self.scripts[0] in recipe.scripts]
+        same = [recipe.name for recipe in suiting if language and recipe.language == language]
+        return next(iter([*same, *(recipe.name for recipe in suiting if not recipe.styled)]), None)
 
-    def _suits(self, recipe: Recipe) -> bool:
-        text = recipe.corpus.files[0].path.read_text(encoding="utf-8")
-        scripts = Counter(script_of(c) for c in text if c.isalpha())
-        return bool(self.scripts) and self.scripts[0] in scripts and scripts[self.scripts[0]] * 3 > scripts.total()
+
+class _Recipe(NamedTuple):
+    """A recipe that comes with the package: its language, scripts of its texts, whether it wants certain fonts."""
+
+    name: str
+    language: str
+    scripts: frozenset[str]
+    styled: bool
+
+
+@cache
+def _recipes() -> tuple[_Recipe, ...]:
+    found = []
+    for name in Recipe.scripts():
+        # What it adds to its base is enough, and quicker to read than all of it.
+        text = data_file(f"configs/recipes/scripts/{name}.yml").read_text(encoding="utf-8")
+        values = parse_yaml(text, name)
+        corpus = values["corpus"]
+        letters = filter(str.isalpha, data_file(corpus["files"][0]["path"]).read_text(encoding="utf-8"))
+        counts = Counter(map(script_of, letters))
+        main = frozenset(script for script, count in counts.items() if 3 * count > counts.total())
+        language = corpus.get("language", "").split("-")[0]
+        found.append(_Recipe(name, language, main, bool(values.get("fonts", {}).get("families"))))
+    return tuple(found)
 
 
 def describe(name: str) -> Description:
@@ -400,7 +417,7 @@ def _rewritten(script: str) -> tuple[str, ...]:
 
 
 def _spaced(letters: Sequence[str], sample: Sequence[str]) -> bool:
-    if sum(bool(_UNSPACED.match(letter)) for letter in letters) * 2 > len(letters):
+    if sum(script_of(letter[0]) in NO_SPACES for letter in letters) * 2 > len(letters):
         return False
     # By their names: Tibetan has a mark between syllables, Ethiopic one between words beside the space.
     names = {c: unicodedata2.name(c, "") for line in sample for c in line if unicodedata2.category(c)[0] == "P"}
@@ -413,12 +430,10 @@ def _spaced(letters: Sequence[str], sample: Sequence[str]) -> bool:
 
 
 def _digits(script: str, units: Sequence[str]) -> str:
-    """Ten digits of the script's own: those among the exemplars, else those of the script's block."""
-    used = [c for unit in units for c in unit if unicodedata2.category(c) == "Nd" and not c.isascii()]
-    for start in [*used, *(c for c in _assigned(script) if unicodedata2.category(c) == "Nd")]:
-        zero = ord(start) - unicodedata2.decimal(start)
-        return "".join(chr(zero + value) for value in range(10))
-    return ""
+    """Ten digits of the script's own: those among the exemplars, else those of Unicode's script; "" for none."""
+    used = (c for unit in units for c in unit if unicodedata2.category(c) == "Nd" and not c.isascii())
+    first = next(used, "")
+    return ten_digits(first) if first else digits_of(script.lower()) or ""
 
 
 def _numbering(language: str | None) -> str:
@@ -474,7 +489,7 @@ def _facts(d: Description) -> list[str]:
     kind = script_of(d.digits[-1:] or "0")
     digits = f"{d.digits} ({_name_of(kind)})" if kind not in _NEUTRAL else d.digits
     numbering = f"; CLDR's default: {d.numbering}" if d.numbering else ""
-    lines.append(row("digits", (digits if d.digits else "none of its own: 0123456789") + numbering))
+    lines.append(row("digits", (isolated(digits) if d.digits else "none of its own: 0123456789") + numbering))
     if d.cased:
         lines.append(row("case", "capitals and small letters"))
     lines.append(row("words", "divided by spaces" if d.spaced else "not divided by spaces: use corpus.piece=line"))
@@ -491,9 +506,9 @@ def _facts(d: Description) -> list[str]:
         lines.append(row("private use", f"{' '.join(map(code_points, d.private[:12]))}: kept where a font draws them"))
     shown = d.characters[:_MOST_LISTED]
     more = f" … {len(d.characters):,} in all" if len(d.characters) > len(shown) else ""
-    lines.append(row("characters", " ".join(shown) + more))
+    lines.append(row("characters", " ".join(map(isolated, shown)) + more))
     if d.sample:
-        lines.append(row("sample", "".join(split_units(d.sample[0], "grapheme")[:_SAMPLE])))
+        lines.append(row("sample", isolated("".join(split_units(d.sample[0], "grapheme")[:_SAMPLE]))))
     return lines
 
 
@@ -507,17 +522,17 @@ def _fonts(d: Description, found: Audit) -> list[str]:
     for family, verdict in list(best.items())[:20]:
         told = f"{verdict.share:>5.0%}  {family} ({counted(number[family], 'face')})"
         if verdict.missing:
-            told += f"  lacks {' '.join(verdict.missing[:8])}" + (" …" if len(verdict.missing) > 8 else "")
+            told += f"  lacks {_some(verdict.missing, 8)}"
         if verdict.unshaped:
             told += f"  does not shape {', '.join(verdict.unshaped)}"
         if verdict.broken:
             told += f"  draws {counted(len(verdict.broken), 'unit')} wrongly: "
-            told += " ".join(unit for unit, _ in verdict.broken[:6])
+            told += _some([unit for unit, _ in verdict.broken], 6)
         lines.append(told)
     if len(best) > 20:
         lines.append(f"       … and {len(best) - 20} more families")
     if found.nowhere and best:
-        lines.append(f"in no font: {' '.join(found.nowhere[:20])}" + (" …" if len(found.nowhere) > 20 else ""))
+        lines.append(f"in no font: {_some(found.nowhere, 20)}")
     entry = d.entry()
     if entry is None:
         lines.append(
@@ -535,6 +550,10 @@ def _fonts(d: Description, found: Audit) -> list[str]:
     return lines
 
 
+def _some(units: Sequence[str], most: int) -> str:
+    return " ".join(map(isolated, units[:most])) + (" …" if len(units) > most else "")
+
+
 def _next(d: Description) -> list[str]:
     entry, recipe = d.entry(), d.recipe()
     language = (d.language or "").replace("-", "_")
@@ -548,9 +567,9 @@ def _next(d: Description) -> list[str]:
         lines.append(f"  synth corpus build --locale {language} --output {corpus}    or texts of your own, one a line")
     lines += [
         f"  synth fonts audit --corpus {corpus}",
-        f"  synth charset build --corpus {corpus} --output {charset}",
+        f"  synth charset build --corpus {corpus} --unit {d.unit} --output {charset}",
         f"  synth preview {look} --corpus {corpus}",
-        f"  synth generate {look} --corpus {corpus} --charset {charset} --output data/",
+        f"  synth generate {look} --corpus {corpus} --charset {charset} --min-per-unit {_PER_UNIT} --output data/",
     ]
     return lines
 

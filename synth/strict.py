@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from augment.errors import ScriptoriumError
+from augment.errors import ScriptoriumError, refusal
 
 
 class ConfigError(ScriptoriumError):
@@ -74,23 +74,15 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     return f"{where}: " + "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
 
 
-_SHOULD_BE = {
-    "model_type": "should be a section with keys",
-    "dict_type": "should be a mapping",
-    "tuple_type": "should be a list",
-    "missing": "is missing",
-    "string_pattern_mismatch": "should be a BCP 47 tag such as sr or zh-Hant",
-    "too_long": "should not be so long a list",
-}
-
-
 def _problem(model: type[BaseModel], problem: ErrorDetails) -> str:
     """What is wrong, beginning with the path of the key."""
-    location, kind, message, given = problem["loc"], problem["type"], problem["msg"], problem["input"]
+    location, kind, message = problem["loc"], problem["type"], problem["msg"]
     path = [str(part) for part in location]
     if path[-1:] == ["[key]"]:
         known = re.findall("'([^']*)'", problem.get("ctx", {}).get("expected", ""))
         return f"{'.'.join(path[:-1])}: unknown key{nearest(path[-2], known)}"
+    if kind == "missing" and isinstance(location[-1], int):
+        return f"{'.'.join(path[:-1])}: has too few values, {problem['input']!r}"
     key = ".".join(path)
     if kind == "extra_forbidden":
         return f"{key}: unknown key{nearest(path[-1], _keys_at(model, location[:-1]))}"
@@ -98,9 +90,7 @@ def _problem(model: type[BaseModel], problem: ErrorDetails) -> str:
         # Of a value's own validator, or, with the rest of the path before a colon, of one that looks at several.
         below = "." if location in (("degrade",), ("background",)) else ": "
         return key + below + message.removeprefix("Value error, ")
-    told = _SHOULD_BE.get(kind, message.replace("Input should", "should"))
-    shown = repr(given)
-    return f"{key}: {told}" + (f", not {shown}" if kind != "missing" and len(shown) < 60 else "")
+    return f"{key}: {refusal(problem)}"
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -154,6 +154,60 @@ def test_characters_that_no_font_draws_are_named_at_the_end(run: Synth, tmp_path
     assert "U+1E900" in done.out and "U+1E901" in done.out and "\nno font " in done.out
 
 
+KANNADA = "ಕನ್ನಡ ನಾಡು 12\n12, 345\nಮಳೆ 5\n"
+
+
+def test_a_corpus_in_another_script_than_the_fonts(run: Synth, tmp_path: Path, out: Path) -> None:
+    corpus = tmp_path / "kn.txt"
+    corpus.write_text(KANNADA)
+    error = run(corpus=corpus).error
+    assert "kn.txt is 100 % Kannada (12 of 12 letters), and no font has a letter of it" in error
+    assert error.endswith("run `synth fonts install Knda`")
+    assert_nothing_left(out)
+
+
+def test_a_corpus_in_another_script_than_the_dictionary(run: Synth, tmp_path: Path, out: Path) -> None:
+    corpus, units = tmp_path / "kn.txt", tmp_path / "units.txt"
+    corpus.write_text(KANNADA)
+    units.write_text("\n".join("abc12345,"))
+    error = run("--charset", units, corpus=corpus).error
+    assert "kn.txt is 100 % Kannada (12 of 12 letters), and units.txt has none of these" in error
+    assert_nothing_left(out)
+    # Who wants digits has a dictionary of digits.
+    units.write_text("\n".join("12345,"))
+    assert run("--charset", units, corpus=corpus).code == 0
+
+
+def test_part_of_a_corpus_in_another_script_is_warned_of(
+    run: Synth, words: Path, dejavu: list[Path], tmp_path: Path
+) -> None:
+    corpus, units = tmp_path / "kn.txt", tmp_path / "units.txt"
+    corpus.write_text(KANNADA)
+    units.write_text("\n".join("abcdefghijklmnopqrstuvwxyz12345,"))
+    done = run("--charset", units, corpus=words, fonts=dejavu[0])
+    assert done.code == 0 and not done.err
+    done = run("--output", tmp_path / "two", "--corpus", corpus, "--charset", units)
+    assert done.err == "warning: kn.txt is 100 % Kannada (12 of 12 letters), of which units.txt has no letter\n"
+    done = run("--output", tmp_path / "three", "--corpus", corpus)
+    assert done.code == 0 and "of which no font has a letter; give --fonts DIR or run" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_dictionary_of_capitals_goes_with_small_letters(run: Synth, words: Path, tmp_path: Path) -> None:
+    units = tmp_path / "units.txt"
+    units.write_text("\n".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    done = run("--charset", units, "-o", "corpus.case={as_is: 0, upper: 1}")
+    assert done.code == 0 and not done.err
+
+
+def test_what_a_dictionary_lacks_of_corpus_and_templates_is_told_apart(run: Synth, tmp_path: Path) -> None:
+    units = tmp_path / "units.txt"
+    units.write_text("\n".join("ehortwnuif1"))
+    done = run("--charset", units, "-o", "corpus.templates=[{pattern: '[12]'}]", "corpus.template_share=0.5")
+    assert "charset  lacks 1 character of the corpus: v U+0076\n" in done.out
+    assert "charset  lacks 1 character of the templates: 2 U+0032\n" in done.out
+
+
 def test_memory_does_not_grow_with_the_corpus(words: Path, dejavu: list[Path], own_cache: Path, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     large = tmp_path / "large.txt"
@@ -342,7 +396,7 @@ def test_unusable_backgrounds_are_counted(run: Synth, tmp_path: Path, out: Path)
         (["--recipe", "sceen"], "recipe 'sceen' is unknown; did you mean scene?"),
         (["--recipe", "nowhere.yml"], "nowhere.yml: there is no such recipe file"),
         (["-o", "layout.hight=48"], "layout.hight: unknown key; did you mean height?"),
-        (["-o", "layout.height=tall"], "layout.height: should be a valid integer"),
+        (["-o", "layout.height=tall"], "layout.height: should be a whole number"),
         (["-o", "geometry.rotation.degrees=[5, -5]"], "geometry.rotation.degrees: a range goes from low to high"),
         (["-o", "degrade.blurr={}"], "degrade.blurr: no such pixel operation; did you mean 'blur'?"),
         (["-o", "layout.size=[1,"], "-o layout.size: not YAML"),
@@ -353,7 +407,7 @@ def test_unusable_backgrounds_are_counted(run: Synth, tmp_path: Path, out: Path)
         (["-o", "corpus.length=[100, 200]"], "texts in a row were refused"),
         (["-o", "corpus.language=not a language"], "corpus.language"),
         (["-o", "legibility.contrast=255"], "attempts were refused"),
-        (["--height", "4"], "layout.height: should be greater than or equal to 8, not 4"),
+        (["--height", "4"], "layout.height: should be 8 or more, not 4"),
         (["--count", "0"], "count is 0: at least 1 sample"),
         (["--count", "-3"], "count is -3: at least 1 sample"),
     ],

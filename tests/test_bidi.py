@@ -11,7 +11,7 @@ import unicodedata2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth.text.bidi import levels, resolve, runs, visual_order
+from synth.text.bidi import isolated, levels, resolve, runs, visual_order
 from synth.text.ucd import BRACKETS, bidi_class
 
 DIRECTIONS: tuple[Literal["ltr", "rtl", "auto"], ...] = ("ltr", "rtl", "auto")
@@ -190,3 +190,16 @@ def test_order_reverses_every_stretch_from_the_highest_level_down(found: list[in
                 order[start:end] = reversed(order[start:end])
                 start = end + 1
     assert visual_order(found) == order
+
+
+@pytest.mark.parametrize("units", [["ا", "ب", "ج"], ["א", "1", "ב"], ["٣", "a", "ب"], ["𞤀", "ߐ"]])
+def test_isolated_items_of_a_list_keep_their_order(units: list[str]) -> None:
+    line = "lacks " + " ".join(map(isolated, units)) + " 12"
+    order = visual_order(levels(line, "ltr")[0])
+    shown = "".join(line[at] for at in order if line[at] not in "\u2068\u2069")
+    assert shown == "lacks " + " ".join(units) + " 12"
+
+
+@pytest.mark.parametrize("text", ["", "a", "ನ್", "12", "汉", " "])
+def test_what_runs_from_left_to_right_needs_no_isolation(text: str) -> None:
+    assert isolated(text) == text

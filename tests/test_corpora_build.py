@@ -14,9 +14,9 @@ from fontTools import unicodedata as ucd
 from augment.errors import ScriptoriumError
 from synth.corpora.build import SAMPLES, build, find_languages
 from synth.corpora.cldr import FOREIGN, ROOT, cldr_texts
-from synth.corpora.locales import digits_of, find_language
+from synth.corpora.locales import find_language
 from synth.text.charset import Charset
-from synth.text.script import members
+from synth.text.script import digits_of, members
 
 # Locale, its script, direction.
 LOCALES = """

@@ -133,6 +133,19 @@ def test_mending():
     assert mend("e\u0301") == "é" and mend("ക്\u200d") == "ക്\u200d"
 
 
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ("ನ್\u200c\u200c\u200cನ", "ನ್\u200cನ"),
+        ("\u200cab \u200cc 1\u200c", "ab c 1"),
+        ("کتاب\u200cها", "کتاب\u200cها"),
+        ("ನ್\u200d\u200cನ", "ನ್\u200d\u200cನ"),
+    ],
+)
+def test_a_zwnj_stays_only_where_it_does_something(text: str, mended: str) -> None:
+    assert mend(text) == mended
+
+
 @pytest.mark.parametrize("text", ["\u0301a", "a \u0301", "क ि", "(\u094d)", "\u0e34", "a\u00a0 \u0b82"])
 def test_lone_marks(text):
     assert has_lone_mark(text) and fault(text) == module.LONE_MARK

@@ -235,6 +235,14 @@ def test_a_worker_that_dies_is_named(reference: Path, tmp_path: Path) -> None:
 def test_what_the_maker_raises_comes_through(tmp_path: Path, workers: int) -> None:
     with pytest.raises(ScriptoriumError, match=r"^corpus.txt:3: nothing there; add text$"):
         make_set(tmp_path / "a", partial(Toy, "refuse", 700), workers=workers)
+    assert (tmp_path / "a" / "manifest.json").exists()  # the first shard is good, and --resume goes on from there
+    with pytest.raises(ScriptoriumError, match=r"nothing there; add text$"):
+        make_set(tmp_path / "none", partial(Toy, "refuse", 300), workers=workers)
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ScriptoriumError, match=r"nothing there; add text$"):
+        make_set(tmp_path / "empty", partial(Toy, "refuse", 300), workers=workers)
+    assert not list((tmp_path / "empty").iterdir())
     with pytest.raises((RuntimeError, ZeroDivisionError), match="toy trouble"):
         make_set(tmp_path / "b", partial(Toy, "divide", 700), workers=workers)
     assert not list(tmp_path.glob(".*"))

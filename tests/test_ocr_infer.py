@@ -171,8 +171,20 @@ def test_the_sdk_takes_names_arrays_and_pillow_pictures(tmp_path: Path) -> None:
     several = recognizer.read([str(tmp_path / "crop.png"), image, Image.fromarray(image)])
     assert [reading.text for reading in several] == [one.text] * 3
     assert [reading.confidence for reading in several] == pytest.approx([one.confidence] * 3, abs=1e-5)
+    assert [reading.text for reading in recognizer.read(iter([image, image]))] == [one.text] * 2
     with pytest.raises(ScriptoriumError, match=r"none\.png: cannot be read"):
         recognizer.read([image, "none.png"])
+    for given, told in (
+        (None, "picture: is NoneType; give the name of a file"),
+        (3, "picture: is int; give the name of a file"),
+        (b"\x89PNG", "picture: is bytes; give .*of a file's contents, cv2.imdecode or Pillow make such"),
+        ([image, None], "picture 1: is NoneType; give"),
+        (tmp_path, "picture: .* is a folder; give the files in it, such as"),
+    ):
+        with pytest.raises(ScriptoriumError, match=told):
+            recognizer.read(given)
+    with pytest.raises(ScriptoriumError, match="model: is NoneType; name a run directory"):
+        Recognizer(None)  # type: ignore[arg-type]
 
 
 def read(arguments: list[str], run: Path, format_: Any = "json", draw: Path | None = None) -> tuple[int, list, list]:

@@ -153,7 +153,7 @@ def test_every_range_is_validated(name: str) -> None:
         with pytest.raises(PixelOpError, match=rf"^{name}\.{key}"):
             one(name, **{key: low})
     for key in [key for key, value in op if isinstance(value, float)]:
-        with pytest.raises(PixelOpError, match=rf"^{name}\.{key}: .*less than or equal to 1 \(got 1\.5\)"):
+        with pytest.raises(PixelOpError, match=rf"^{name}\.{key}: should be 1 or less, not 1\.5"):
             one(name, **{key: 1.5})
     with pytest.raises(ValidationError):
         op.p = 0.5
@@ -165,10 +165,10 @@ def test_every_range_is_validated(name: str) -> None:
         ({"blurr": None}, r"blurr: no such pixel operation; did you mean 'blur'\?"),
         ({"qqqq": None}, "qqqq: no such pixel operation; known: albumentations, binarise, .*"),
         ({"blur": {"sigmaa": [1, 2]}}, r"blur\.sigmaa: no such parameter; did you mean 'sigma'\?"),
-        ({"blur": {"sigma": [0, 2]}}, r"blur\.sigma\.0: Input should be greater than 0 \(got 0\)"),
-        ({"jpeg": {"quality": [0, 50]}}, r"jpeg\.quality\.0: .*greater than or equal to 1 \(got 0\)"),
-        ({"jpeg": {"quality": [10, 101]}}, r"jpeg\.quality\.1: .*less than or equal to 100 \(got 101\)"),
-        ({"blur": 3}, r"blur: .* \(got 3\)"),
+        ({"blur": {"sigma": [0, 2]}}, r"blur\.sigma\.0: should be more than 0, not 0"),
+        ({"jpeg": {"quality": [0, 50]}}, r"jpeg\.quality\.0: should be 1 or more, not 0"),
+        ({"jpeg": {"quality": [10, 101]}}, r"jpeg\.quality\.1: should be 100 or less, not 101"),
+        ({"blur": 3}, r"blur: should be a section with keys, not 3"),
         ({3: None}, "3: no such pixel operation.*"),
     ],
 )
@@ -408,7 +408,7 @@ def test_albumentations_is_seeded_and_sees_rgb() -> None:
         ({"Normalize": None}, "Normalize does not give an 8-bit image"),
         ({"TextImage": {"font_path": "none.ttf"}}, "TextImage needs more than an image"),
         ({"__class__": None}, "no such pixel transform"),
-        ({}, "at least 1 item"),
+        ({}, "should have 1 or more values"),
     ],
 )
 def test_albumentations_refuses_what_is_not_a_pixel_operation(transforms: dict[str, object], message: str) -> None:

@@ -165,7 +165,9 @@ def test_fonts_that_are_there_and_those_to_be_had(dejavu: list[Path], tmp_path: 
     text, found = report(d, scan(dejavu).faces)
     assert "DejaVu Sans (1 face)" in text and "DejaVu Serif" not in text
     assert "more to be had, by `synth fonts install Hebr`:\n       Frank Ruehl CLM  GPL-2.0-only, culmus" in text
-    assert "synth generate --recipe hebrew --corpus he.txt --charset he_dict.txt --output data/" in text
+    assert "  synth charset build --corpus he.txt --unit codepoint --output he_dict.txt\n" in text
+    made = "synth generate --recipe hebrew --corpus he.txt --charset he_dict.txt --min-per-unit 200 --output data/"
+    assert made in text
     picture = tmp_path / "he.png"
     assert draw_sample(d, found, picture) == 1
     image = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from augment.errors import ScriptoriumError
 from ocr.config import SourceConfig
 from ocr.infer import images
-from synth.shards.reader import ShardReader
+from synth.shards.reader import MissingRecord, ShardReader
 
 if TYPE_CHECKING:
     from synth.pipeline import Pipeline
@@ -124,11 +124,13 @@ class Shards(FileSource):
         return self._count
 
     def raw(self, index: int) -> tuple[bytes, str]:
-        """See `FileSource.raw`."""
+        """See `FileSource.raw`. Raises ScriptoriumError where a whole LMDB is gone: that is no broken record."""
         try:
             image, label, _, _ = self._reader.frame(index)
-        except (ScriptoriumError, lmdb.Error) as error:
+        except (MissingRecord, lmdb.Error) as error:
             raise BrokenSample(self.key(index), str(error)) from None
+        except ScriptoriumError as error:
+            raise ScriptoriumError(f"source {self.name}: {error}") from None
         try:
             return image, label.decode()
         except UnicodeDecodeError as error:
@@ -228,6 +230,11 @@ class Live(Source):
         if charset is not None and recipe.corpus.charset is None:
             recipe = recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"charset": charset})})
         self._pipeline: Pipeline = Pipeline(recipe)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd about the recipe; see `Pipeline.warnings`."""
+        return self._pipeline.warnings
 
     def sample(self, index: int) -> Sample:
         """See `Source.sample`."""

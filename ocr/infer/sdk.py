@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import overload
 
@@ -10,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from augment.errors import ScriptoriumError
 from ocr.infer.backends import open_backend
 from ocr.infer.images import from_pillow, load
 from ocr.infer.recogniser import Reading, Recogniser
 
 Picture = str | Path | NDArray[np.uint8] | Image.Image
+_BYTES = bytes | bytearray | memoryview
+_SINGLE = str | Path | np.ndarray | Image.Image | _BYTES
 
 
 class Recognizer:
@@ -35,6 +39,10 @@ class Recognizer:
     """
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
+        if not isinstance(path, str | PathLike):
+            raise ScriptoriumError(
+                f"model: is {type(path).__name__}; name a run directory, a checkpoint or an exported model"
+            )
         self._recogniser = Recogniser(open_backend(Path(path), threads))
 
     @overload
@@ -56,12 +64,24 @@ class Recognizer:
         Raises:
             ScriptoriumError: a picture cannot be read, or is an array of another shape or type.
         """
-        if isinstance(pictures, str | Path | np.ndarray | Image.Image):
-            return self._recogniser.read([_array(pictures)])[0]
-        return self._recogniser.read([_array(picture) for picture in pictures])
+        if isinstance(pictures, _SINGLE) or not isinstance(pictures, Iterable):
+            return self._recogniser.read([_array(pictures, "picture")])[0]
+        return self._recogniser.read([_array(picture, f"picture {at}") for at, picture in enumerate(pictures)])
 
 
-def _array(picture: Picture) -> NDArray[np.uint8]:
+def _array(picture: Picture, where: str) -> NDArray[np.uint8]:
+    """The picture as an array, which `Recogniser.read` checks; `where` begins the message of a ScriptoriumError."""
     if isinstance(picture, str | Path):
+        if Path(picture).is_dir():
+            raise ScriptoriumError(
+                f"{where}: {picture} is a folder; give the files in it, such as sorted(Path(...).glob('*.jpg'))"
+            )
         return load(str(picture))
-    return from_pillow(picture) if isinstance(picture, Image.Image) else picture
+    if isinstance(picture, Image.Image):
+        return from_pillow(picture)
+    if not isinstance(picture, np.ndarray):
+        known = "the name of a file, a Pillow picture, or an array of uint8"
+        if isinstance(picture, _BYTES):
+            known += "; of a file's contents, cv2.imdecode or Pillow make such"
+        raise ScriptoriumError(f"{where}: is {type(picture).__name__}; give {known}")
+    return picture

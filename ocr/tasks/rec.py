@@ -147,6 +147,8 @@ class Recognition(Task):
                 drops[error.reason] += 1
         self.drops[source.name] = drops
         self._log(f"source   {source.name}: drawn while training")
+        for warning in source.warnings:
+            self._log(f"warning  {source.name}: {warning}")
         for reason, count in drops.most_common(_FEW):
             self._log(f"         {count:8,} of the first {_TRIED} dropped, others drawn instead: {reason}")
         if drops.total() == _TRIED:

@@ -30,9 +30,9 @@ from babel.numbers import (
     get_territory_currencies,
 )
 
-from synth.corpora.locales import Language, digits_of
+from synth.corpora.locales import Language
 from synth.corpora.texts import OTHER_SCRIPT, fault, mend
-from synth.text.script import scripts_of
+from synth.text.script import digits_of, scripts_of
 
 ROOT: Final = "as in root, which is no language"
 FOREIGN: Final = "inherited from another language"

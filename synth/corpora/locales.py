@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import unicodedata2
 from babel import Locale, localedata
 from babel.core import get_global
 
 from augment.errors import ScriptoriumError
 from synth.text.corpus import clean, undrawable
-from synth.text.script import members, scripts_of
+from synth.text.script import digits_of, members, scripts_of
 from synth.text.ucd import bidi_class
 from synth.text.units import split_units
 from synth.text.vertical import ONLY_VERTICAL
@@ -23,41 +22,7 @@ from synth.text.vertical import ONLY_VERTICAL
 if TYPE_CHECKING:
     from gfmetadata import LanguageProto
 
-# CLDR's numbering systems (UTS 35, numberingSystems.xml) that are no script's own digits: name → digit zero.
-_ZEROES: Final = {
-    "arab": "٠",
-    "arabext": "۰",
-    "fullwide": "０",
-    "lana": "\u1a80",
-    "lanatham": "\u1a90",
-    "mymr": "၀",
-    "mymrshan": "႐",
-    "mymrtlng": "\ua9f0",
-    "tamldec": "௦",
-}
 _TAG: Final = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
-
-
-@cache
-def digits_of(system: str) -> str | None:
-    """The ten digits of a numbering system of CLDR, None for one without such digits (Roman, Ethiopic, ...)."""
-    if system == "latn":
-        return "0123456789"
-    if system == "hanidec":
-        return "〇一二三四五六七八九"
-    if system in _ZEROES:
-        zero = ord(_ZEROES[system])
-    else:
-        from fontTools import unicodedata as ucd
-
-        code = system.title()
-        zeroes = (
-            c for c in range(0x660, 0x20000) if unicodedata2.decimal(chr(c), -1) == 0 and ucd.script(chr(c)) == code
-        )
-        zero = next(zeroes, 0)
-        if not zero:
-            return None
-    return "".join(chr(zero + value) for value in range(10))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import unicodedata2
 
 from synth.corpora.texts import LONE_MARK, OTHER_SCRIPT, REPLACED, has_lone_mark, read_lines
 from synth.report.summary import code_points, counted, quoted, shares, shown
+from synth.text.bidi import isolated
 from synth.text.corpus import undrawable
 from synth.text.script import COMPLETE, count_scripts, main_script, members, own_script, script_name, scripts_of
 from synth.text.units import INVISIBLE, split_units
@@ -271,7 +272,7 @@ def survey_text(found: Survey) -> str:
         lines.append(f"{counted(finding.count, 'line')}: {kind}")
         for example in finding.examples[:3]:
             detail = f"   {example.detail}" if example.detail else ""
-            lines.append(f"  {example.file.name}:{example.line}: {visible(example.text)}{detail}")
+            lines.append(f"  {example.file.name}:{example.line}: {isolated(visible(example.text))}{detail}")
     return "\n".join(lines) + "\n"
 
 
@@ -281,13 +282,13 @@ def _about(grams: Grams) -> str:
 
 def _rarest(units: Counter[str]) -> str:
     rare = sorted(units.items(), key=lambda item: (item[1], item[0]))[:8]
-    return " ".join(f"{visible(shown(unit))} {count:,}" for unit, count in rare) or "none"
+    return " ".join(f"{isolated(visible(shown(unit)))} {count:,}" for unit, count in rare) or "none"
 
 
 def _frequent(grams: Grams) -> str:
     """The most frequent ones of letters."""
     often = [gram for gram, _ in grams.counts.most_common(200) if not any(c.isspace() for c in gram)][:8]
-    return f"most frequent {' '.join(map(visible, often))}" if often else "none without a space"
+    return f"most frequent {' '.join(isolated(visible(gram)) for gram in often)}" if often else "none without a space"
 
 
 def _lengths(found: Survey) -> str:

@@ -35,6 +35,8 @@ _CHUNK: Final = 1 << 20
 _spaces: Final = regex.compile(r"\s+")
 # A mark needs something visible before it; # and * (Po) are the bases of keycaps.
 _lone: Final = regex.compile(r"(?<![\p{L}\p{M}\p{N}\p{S}\p{Pd}\p{Po}\u200c\u200d\u2060\u034f])[\p{M}\u200d]")
+# A ZWNJ keeps a letter from joining the next one: after anything else, as after another ZWNJ, it does nothing.
+_idle: Final = regex.compile(r"(?<![\p{L}\p{M}\u200d])\u200c")
 _HASHES: Final = 1 << 20
 _AT_ONCE: Final = 1 << 21  # hashes compared in memory at a time: 16 MB each way
 
@@ -54,9 +56,11 @@ _verdict: Final = _Verdicts().__getitem__
 def mend(text: str) -> str:
     """NFC without invisible controls; every run of whitespace is one U+0020, and there is none at the ends.
 
-    Spaces of other widths look like a common one, so a label could not tell them apart.
+    Spaces of other widths look like a common one, so a label could not tell them apart; nor could it tell whether there
+    is a ZWNJ (U+200C) where no letter comes before it, which is taken out.
     """
-    return _spaces.sub(" ", clean(text)).strip()
+    text = _spaces.sub(" ", clean(text)).strip()
+    return _idle.sub("", text) if "\u200c" in text else text
 
 
 def has_lone_mark(text: str) -> bool:

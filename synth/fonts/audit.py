@@ -25,6 +25,7 @@ from synth.render.line import GlyphCache, NoInk, draw_line
 from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.report.preview import write_whole
 from synth.report.summary import code_points, counted, shown
+from synth.text.bidi import isolated
 from synth.text.charset import Charset
 from synth.text.corpus import compile_corpus
 from synth.text.units import split_units
@@ -510,4 +511,4 @@ def _told(verdict: Verdict, units: int) -> list[str]:
 
 def _listed(units: Sequence[str], most: int) -> str:
     more = f" … and {len(units) - most} more" if len(units) > most else ""
-    return " ".join(f"{shown(unit)} ({code_points(unit)})" for unit in units[:most]) + more
+    return " ".join(f"{isolated(shown(unit))} ({code_points(unit)})" for unit in units[:most]) + more

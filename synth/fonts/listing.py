@@ -16,6 +16,7 @@ from synth.recipe import Fonts
 from synth.render.line import GlyphCache, NoInk, draw_line
 from synth.render.shape import Undrawable, script_of, shape_line
 from synth.report.summary import counted
+from synth.text.bidi import isolated
 from synth.text.corpus import clean
 from synth.text.units import split_units
 
@@ -132,7 +133,8 @@ def _problem(info: FaceInfo, text: str, units: list[str]) -> str | None:
     lacking = [c for c in dict.fromkeys(text) if not c.isspace() and c not in "\u200c\u200d" and not book.able(c)]
     uncovered = [c for c in lacking if not info.covers(ord(c))]
     if uncovered:
-        return "lacks " + " ".join(uncovered[:12]) + (f" and {len(uncovered) - 12} more" if len(uncovered) > 12 else "")
+        more = f" and {len(uncovered) - 12} more" if len(uncovered) > 12 else ""
+        return f"lacks {' '.join(map(isolated, uncovered[:12]))}{more}"
     if lacking:
         return "has the characters but does not shape " + ", ".join(sorted({script_of(c) for c in lacking}))
     try:

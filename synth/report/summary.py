@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import unicodedata2
 
+from synth.text.bidi import isolated
 from synth.text.charset import Charset
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def with_codes(unit: str) -> str:
     """A unit and its code points: `क U+0915`; only these where it has no ink."""
     codes = code_points(unit)
     seen = shown(unit)
-    return codes if seen == codes else f"{seen} {codes}"
+    return codes if seen == codes else f"{isolated(seen)} {codes}"
 
 
 def size(count: int) -> str:
@@ -204,13 +205,14 @@ def _refused(summary: Summary, pipeline: Pipeline) -> list[str]:
             name, lines_in_all = Path(file["path"]).name, file["lines"] + dropped
             lines.append(_line("corpus", f"{name}: {dropped:,} of {counted(lines_in_all, 'line')} not usable: {why}"))
     if pipeline.charset is not None:
-        known = set("".join(pipeline.charset.index))
-        counts = pipeline.source.characters()
-        lacking = sorted((c for c in counts if c not in known and c != " "), key=lambda c: (-counts[c], c))
-        if lacking:
-            lines.append(
-                _line("charset", f"lacks {counted(len(lacking), 'character')} of the corpus: {_named(lacking)}")
-            )
+        known = {*"".join(pipeline.charset.index), " "}
+        counts = pipeline.source.file_characters()
+        corpus = sorted(counts.keys() - known, key=lambda c: (-counts[c], c))
+        templates = [c for c in pipeline.source.template_characters() if c not in known and c not in counts]
+        for characters, where in ((corpus, "corpus"), (templates, "templates")):
+            if characters:
+                lacks = f"lacks {counted(len(characters), 'character')} of the {where}: {_named(characters)}"
+                lines.append(_line("charset", lacks))
     if unused := pipeline.source.unused_templates:
         lines.append(_line("", f"{counted(len(unused), 'template')} left out: never inside the charset"))
     lines += _rejected("font files", pipeline.rejected_fonts)

@@ -57,6 +57,10 @@ def _whole(folder: Path, environment: lmdb.Environment, size: int) -> lmdb.Envir
     return environment
 
 
+class MissingRecord(ScriptoriumError):
+    """An LMDB that is there lacks a record that it says it holds."""
+
+
 class OpenShard:
     """One LMDB, open for reading without a lock file; for one process, not to be pickled.
 
@@ -210,12 +214,13 @@ class ShardReader:
 
         Raises:
             IndexError: out of range.
-            ScriptoriumError: the record is missing.
+            MissingRecord: it is not there.
+            ScriptoriumError: the LMDB cannot be opened (any more).
         """
         shard, number = self._place(index)
         frame = self._shard(shard).frame(number)
         if frame is None:
-            raise ScriptoriumError(f"{self._folders[shard]}: record {number:09d} is missing; run `synth verify`")
+            raise MissingRecord(f"{self._folders[shard]}: record {number:09d} is missing; run `synth verify`")
         return frame
 
     def name(self, index: int) -> str:

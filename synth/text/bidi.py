@@ -46,6 +46,14 @@ _CLASSES: Final = _Classes()
 _class_of: Final = _CLASSES.__getitem__
 
 
+def isolated(text: str) -> str:
+    """`text` between U+2068 and U+2069 (UAX #9, first strong isolate) if any of it runs from right to left.
+
+    In a terminal that reorders lines, what stands beside it in a list keeps its place then.
+    """
+    return f"\u2068{text}\u2069" if any(bidi_class(c) in ("R", "AL", "AN") for c in text) else text
+
+
 def levels(text: str, direction: Direction = "auto") -> tuple[list[int], int]:
     """Embedding levels of a text that stands on one line.
 

@@ -40,6 +40,44 @@ NO_SPACES: Final = frozenset(
 """Scripts whose words are not separated by spaces."""
 
 
+# CLDR's numbering systems (UTS 35, numberingSystems.xml) that are no script's own digits: name → digit zero.
+_ZEROES: Final = {
+    "arab": "٠",
+    "arabext": "۰",
+    "fullwide": "０",
+    "lana": "\u1a80",
+    "lanatham": "\u1a90",
+    "mymr": "၀",
+    "mymrshan": "႐",
+    "mymrtlng": "\ua9f0",
+    "tamldec": "௦",
+}
+
+
+def ten_digits(digit: str) -> str:
+    """The ten digits, zero first, that a decimal digit (general category Nd) is one of."""
+    zero = ord(digit) - unicodedata2.decimal(digit)
+    return "".join(chr(zero + value) for value in range(10))
+
+
+@cache
+def digits_of(system: str) -> str | None:
+    """The ten digits of a numbering system of CLDR, None for one without such digits (Roman, Ethiopic, ...).
+
+    Those of a script have its ISO 15924 code in small letters (`knda`), and be it that CLDR names none.
+    """
+    if system == "latn":
+        return "0123456789"
+    if system == "hanidec":
+        return "〇一二三四五六七八九"
+    if system in _ZEROES:
+        return ten_digits(_ZEROES[system])
+    code = system.title()
+    zeroes = (c for c in map(chr, range(0x660, 0x20000)) if unicodedata2.decimal(c, -1) == 0 and ucd.script(c) == code)
+    zero = next(zeroes, "")
+    return ten_digits(zero) if zero else None
+
+
 def members(code: str) -> frozenset[str]:
     """The scripts of Unicode that an ISO 15924 code stands for: Hani, Hira and Kana for `Jpan`."""
     return frozenset(_MIXTURES.get(code, (code,)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from itertools import accumulate, compress
+from itertools import accumulate, compress, islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +19,7 @@ from augment.errors import ScriptoriumError
 from synth.recipe import Corpus
 from synth.text.charset import Charset, UnknownUnit
 from synth.text.corpus import CorpusIndex, clean, compile_corpus
+from synth.text.script import own_script
 from synth.text.template import Template
 from synth.text.units import Unit, split_units
 
@@ -57,6 +58,29 @@ class Drawn(NamedTuple):
     text: str
     units: list[str]
     source: str
+
+
+class Alien(NamedTuple):
+    """A script that much of a corpus file is in, and of which a dictionary or the fonts have not one letter.
+
+    Attributes:
+        file: its name, without folders.
+        script: ISO 15924.
+        letters: letters and marks of it in the file.
+        total: letters and marks of any script in the file.
+        known: how many of these the dictionary or the fonts have.
+    """
+
+    file: str
+    script: str
+    letters: int
+    total: int
+    known: int
+
+    @property
+    def hopeless(self) -> bool:
+        """Hardly any text of the file has letters that can be used: what is left is digits and punctuation."""
+        return self.known < _HOPELESS * self.total
 
 
 class _File(NamedTuple):
@@ -158,6 +182,9 @@ _SAMPLED: Final = 2000
 # Where the charset refuses nearly all texts, those that pass are slow to come by.
 _SAMPLED_REFUSALS: Final = 50_000
 _PASSES: Final = 16
+_HOPELESS: Final = 0.05
+_ALIEN: Final = 0.1  # of a file's letters, from which on a script counts
+_LETTERS: Final = 200  # different ones looked at, the most frequent of a file
 _TRIAL_DRAWS = 50  # of a template, to see whether the charset allows it at all
 
 
@@ -557,13 +584,51 @@ class TextSource:
 
     def characters(self) -> dict[str, int]:
         """How often each character occurs in the corpus files; those of templates only count as 1."""
+        return dict.fromkeys(self.template_characters(), 1) | self.file_characters()
+
+    def file_characters(self) -> dict[str, int]:
+        """How often each character occurs in the corpus files."""
         counts: Counter[str] = Counter()
         for file in self._files:
             counts.update(file.lines.characters)
-        for template, _ in self._templates:
-            for character in template.characters():
-                counts.setdefault(character, 1)
         return dict(counts)
+
+    def template_characters(self) -> list[str]:
+        """The characters that templates may give, in code point order; of those left out none."""
+        return sorted({character for template, _ in self._templates for character in template.characters()})
+
+    def aliens(self, knows: Callable[[str], bool], within: Container[str] | None = None) -> list[Alien]:
+        """Scripts in which a file has a tenth of its letters or more and `knows` is true of none of them.
+
+        None where no text is ever drawn from files.
+
+        Args:
+            knows: of a letter. One is known, too, where its capital or small one is.
+            within: letters that count; None for all.
+        """
+        found: list[Alien] = []
+        if self._template_share == 1.0:
+            return found
+        for file in self._files:
+            letters: Counter[str] = Counter()
+            known: Counter[str] = Counter()
+            frequent = (
+                (c, n)
+                for c, n in Counter(file.lines.characters).most_common()
+                if own_script(c) and (within is None or c in within)
+            )
+            for character, count in islice(frequent, _LETTERS):
+                script = own_script(character)
+                letters[script] += count
+                if any(map(knows, {character, character.upper(), character.lower()})):
+                    known[script] += count
+            total = letters.total()
+            found += [
+                Alien(Path(file.name).name, script, count, total, known.total())
+                for script, count in letters.most_common()
+                if file.weight and not known[script] and count >= _ALIEN * total
+            ]
+        return found
 
     @property
     def names(self) -> list[str]:
