@@ -132,10 +132,13 @@ def export(model: Path, output: Path, format_: str) -> None:
     runtime.start()
     runtime.import_paddle()
     from ocr.infer.export import export_onnx, export_paddle
+    from ocr.spec import DetSpec, load_spec
 
     made = (export_onnx if format_ == "onnx" else export_paddle)(model, output)
     click.echo(f"made     {made}")
-    click.echo(f"next     ocr predict --model {shlex.quote(str(made))} IMAGE…")
+    name = shlex.quote(str(made))
+    found = isinstance(load_spec(made), DetSpec)
+    click.echo(f"next     {f'ocr read --det {name} --rec DIR' if found else f'ocr predict --model {name}'} IMAGE…")
 
 
 @main.command()
