@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from ocr.cli_read import eval_read, read
 from synth.terminal import Commands, Several, complain
 
 if TYPE_CHECKING:
@@ -162,6 +163,9 @@ def predict(
     if failed:
         sys.exit(1)
 
+
+main.add_command(read)
+main.add_command(eval_read)
 
 if __name__ == "__main__":
     main()

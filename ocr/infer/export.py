@@ -126,9 +126,7 @@ def _load(path: Path) -> _Network:
     folder = store.resolve(path)
     if isinstance(load_spec(folder), DetSpec):
         finder, det = load_detector(folder)
-        return _Network(
-            det, _Finder(finder), [None, det.preprocess.channels, None, None], MapModelBackend(finder, det)
-        )
+        return _Network(det, _Finder(finder), [None, det.preprocess.channels, None, None], MapModelBackend(finder, det))
     reader, spec = load_network(folder)
     shape = [None, spec.preprocess.channels, spec.preprocess.height, None]
     return _Network(spec, _Reader(reader), shape, ModelBackend(reader, spec))

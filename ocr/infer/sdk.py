@@ -57,11 +57,12 @@ class Recognizer:
             ScriptoriumError: a picture cannot be read, or is an array of another shape or type.
         """
         if isinstance(pictures, str | Path | np.ndarray | Image.Image):
-            return self._recogniser.read([_array(pictures)])[0]
-        return self._recogniser.read([_array(picture) for picture in pictures])
+            return self._recogniser.read([as_array(pictures)])[0]
+        return self._recogniser.read([as_array(picture) for picture in pictures])
 
 
-def _array(picture: Picture) -> NDArray[np.uint8]:
+def as_array(picture: Picture) -> NDArray[np.uint8]:
+    """A picture as an array; one that is an array already comes as it is. Raises ScriptoriumError: see `load`."""
     if isinstance(picture, str | Path):
         return load(str(picture))
     return from_pillow(picture) if isinstance(picture, Image.Image) else picture
