@@ -14,7 +14,7 @@ from ocr.cli_read import eval_read, read
 from synth.terminal import Commands, Several, complain
 
 if TYPE_CHECKING:
-    from ocr.config import AnyConfig, Config
+    from ocr.config import AnyConfig
 
 _FILE = click.Path(path_type=Path)
 
@@ -42,16 +42,6 @@ def _load(config: Path, override: Sequence[str]) -> AnyConfig:
     return load_config(config, override)
 
 
-def _load_recogniser(config: Path, override: Sequence[str]) -> Config:
-    from ocr.config import Config
-    from synth.strict import ConfigError
-
-    loaded = _load(config, override)
-    if not isinstance(loaded, Config):
-        raise ConfigError(f"{config}: is of a detector; this command is for recognisers only")
-    return loaded
-
-
 @click.group("ocr", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="scriptorium", prog_name="ocr")
 def main() -> None:
@@ -67,10 +57,13 @@ def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
     \b
     ocr audit -c configs/rec/crnn.yml
     """
+    from ocr.config import DetConfig
+    from ocr.data.audit import Audit
     from ocr.data.audit import audit as check
+    from ocr.data.audit_det import PagesAudit, audit_pages
 
-    loaded = _load_recogniser(config, override)
-    found = check(loaded)
+    loaded = _load(config, override)
+    found: Audit | PagesAudit = audit_pages(loaded) if isinstance(loaded, DetConfig) else check(loaded)
     click.echo(found.text(), nl=False)
     click.echo(f"page     {found.write(output or loaded.Global.save_model_dir / 'audit.html')}")
     if found.fatal:
@@ -82,14 +75,14 @@ def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
 @click.option("--output", type=_FILE, default=Path("batch.png"), show_default=True, metavar="FILE", help="A picture.")
 @click.option("--step", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Number of the batch.")
 def show_batch(config: Path, override: tuple[str, ...], output: Path, step: int) -> None:
-    """Draw what the network will see: a batch, augmented and padded, with its labels as the network's classes.
+    """Draw what the network will see: a batch, augmented and padded, with its labels as the network learns them.
 
     \b
     ocr show-batch -c configs/rec/crnn.yml
     """
     from ocr.data.show import show_batch as draw
 
-    click.echo(draw(_load_recogniser(config, override), step, output), nl=False)
+    click.echo(draw(_load(config, override), step, output), nl=False)
 
 
 @main.command(cls=Several)

@@ -157,7 +157,7 @@ class DetPreprocess(Section):
         if image.shape[:2] != (height, width):
             method = cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
             image = cv2.resize(image, (width, height), interpolation=method)
-        return image
+        return np.asarray(image, np.uint8)
 
     def padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A page, or a part of one, that `resized` gave, as the network takes it: height × width × channels."""

@@ -37,9 +37,9 @@ class PageDrawer:
         """
         scale = min(1.0, _LONGEST / max(image.shape[:2]))
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-        left = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        left = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         if left.ndim == 2:
-            left = cv2.cvtColor(left, cv2.COLOR_GRAY2BGR)
+            left = np.asarray(cv2.cvtColor(left, cv2.COLOR_GRAY2BGR), np.uint8)
         right = np.full((height, width, 3), 255, np.uint8)
         undrawn: list[str] = []
         number = 0
@@ -54,7 +54,7 @@ class PageDrawer:
                         _numbered(left, text, scale, number, colour)
                     elif text.text and not self._write(right, text, scale, colour):
                         undrawn.append(text.text)
-        return np.concatenate((np.asarray(left, np.uint8), right), 1) if page_has_text(page) else left, undrawn
+        return np.concatenate((left, right), 1) if page_has_text(page) else left, undrawn
 
     def _write(self, canvas: NDArray[np.uint8], text: Text, scale: float, colour: tuple[int, int, int]) -> bool:
         quad = text.quad * np.float32(scale)

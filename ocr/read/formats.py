@@ -99,7 +99,8 @@ def hocr(pages: Sequence[NamedPage], title: str) -> bytes:
                         found = _hocr(span, "span", "ocrx_word", f"word_{place}_{counts[1]}", told)
                         found.text = _clean(word.text)
                         found.tail = " "
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE html>\n' + ElementTree.tostring(html, "utf-8") + b"\n"
+    written: bytes = ElementTree.tostring(html, "utf-8", xml_declaration=False)
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE html>\n' + written + b"\n"
 
 
 def alto(pages: Sequence[NamedPage]) -> bytes:
@@ -138,7 +139,8 @@ def alto(pages: Sequence[NamedPage]) -> bytes:
                         shape = ElementTree.SubElement(string, "Shape")
                         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in word.quad.tolist())
                         ElementTree.SubElement(shape, "Polygon", POINTS=points)
-    return ElementTree.tostring(root, "utf-8", xml_declaration=True) + b"\n"
+    written: bytes = ElementTree.tostring(root, "utf-8", xml_declaration=True)
+    return written + b"\n"
 
 
 def _said(page: PageReading) -> list[list[TextLine]]:
