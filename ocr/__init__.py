@@ -6,6 +6,10 @@
 'Scriptorium'
 >>> [reading.text for reading in recognizer.read(["a.png", "b.png"])]   # doctest: +SKIP
 ['one', 'two']
+>>> from ocr import Reader
+>>> page = Reader(det="output/det", rec="output/rec").read("page.jpg")  # doctest: +SKIP
+>>> page.text                                                           # doctest: +SKIP
+'Scriptorium\\nfrom a text corpus to a trained recogniser'
 """
 
 from __future__ import annotations
@@ -15,10 +19,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ocr.infer.recogniser import Reading
     from ocr.infer.sdk import Recognizer
+    from ocr.read.page import PageReading
+    from ocr.read.reader import Reader
 
-__all__ = ["Reading", "Recognizer"]
+__all__ = ["PageReading", "Reader", "Reading", "Recognizer"]
 
-_HOMES = {"Reading": "ocr.infer.recogniser", "Recognizer": "ocr.infer.sdk"}
+_HOMES = {
+    "PageReading": "ocr.read.page",
+    "Reader": "ocr.read.reader",
+    "Reading": "ocr.infer.recogniser",
+    "Recognizer": "ocr.infer.sdk",
+}
 
 
 def __getattr__(name: str) -> Any:

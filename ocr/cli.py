@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from ocr.cli_read import eval_read, read
 from synth.terminal import Commands, Several, complain
 
 if TYPE_CHECKING:
-    from ocr.config import AnyConfig, Config
+    from ocr.config import AnyConfig
 
 _FILE = click.Path(path_type=Path)
 
@@ -41,16 +42,6 @@ def _load(config: Path, override: Sequence[str]) -> AnyConfig:
     return load_config(config, override)
 
 
-def _load_recogniser(config: Path, override: Sequence[str]) -> Config:
-    from ocr.config import Config
-    from synth.strict import ConfigError
-
-    loaded = _load(config, override)
-    if not isinstance(loaded, Config):
-        raise ConfigError(f"{config}: is of a detector; this command is for recognisers only")
-    return loaded
-
-
 @click.group("ocr", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="scriptorium", prog_name="ocr")
 def main() -> None:
@@ -66,10 +57,13 @@ def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
     \b
     ocr audit -c configs/rec/crnn.yml
     """
+    from ocr.config import DetConfig
+    from ocr.data.audit import Audit
     from ocr.data.audit import audit as check
+    from ocr.data.audit_det import PagesAudit, audit_pages
 
-    loaded = _load_recogniser(config, override)
-    found = check(loaded)
+    loaded = _load(config, override)
+    found: Audit | PagesAudit = audit_pages(loaded) if isinstance(loaded, DetConfig) else check(loaded)
     click.echo(found.text(), nl=False)
     click.echo(f"page     {found.write(output or loaded.Global.save_model_dir / 'audit.html')}")
     if found.fatal:
@@ -81,14 +75,14 @@ def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
 @click.option("--output", type=_FILE, default=Path("batch.png"), show_default=True, metavar="FILE", help="A picture.")
 @click.option("--step", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Number of the batch.")
 def show_batch(config: Path, override: tuple[str, ...], output: Path, step: int) -> None:
-    """Draw what the network will see: a batch, augmented and padded, with its labels as the network's classes.
+    """Draw what the network will see: a batch, augmented and padded, with its labels as the network learns them.
 
     \b
     ocr show-batch -c configs/rec/crnn.yml
     """
     from ocr.data.show import show_batch as draw
 
-    click.echo(draw(_load_recogniser(config, override), step, output), nl=False)
+    click.echo(draw(_load(config, override), step, output), nl=False)
 
 
 @main.command(cls=Several)
@@ -132,10 +126,13 @@ def export(model: Path, output: Path, format_: str) -> None:
     runtime.start()
     runtime.import_paddle()
     from ocr.infer.export import export_onnx, export_paddle
+    from ocr.spec import DetSpec, load_spec
 
     made = (export_onnx if format_ == "onnx" else export_paddle)(model, output)
     click.echo(f"made     {made}")
-    click.echo(f"next     ocr predict --model {shlex.quote(str(made))} IMAGE…")
+    name = shlex.quote(str(made))
+    found = isinstance(load_spec(made), DetSpec)
+    click.echo(f"next     {f'ocr read --det {name} --rec DIR' if found else f'ocr predict --model {name}'} IMAGE…")
 
 
 @main.command()
@@ -159,6 +156,9 @@ def predict(
     if failed:
         sys.exit(1)
 
+
+main.add_command(read)
+main.add_command(eval_read)
 
 if __name__ == "__main__":
     main()

@@ -21,6 +21,7 @@ from synth.strict import Section, explain
 from synth.text.charset import Charset
 
 SPEC_FILE = "spec.json"
+_DEEPEST = 32  # pixels of a side that the coarsest features of a detector stand for
 _FORMAT = 1
 
 
@@ -38,6 +39,11 @@ class Preprocess(Section):
     turn_ratio: Annotated[float, Field(ge=0)] = Field(
         1.5, description="crops at least so many times as high as wide are turned 90° counter-clockwise; 0: never"
     )
+
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """Height and width in pixels of the smallest input that the network takes."""
+        return self.height, self.width_step
 
     def turned(self, height: int, width: int) -> bool:
         """Whether a crop of this size is read after a quarter turn."""
@@ -119,6 +125,12 @@ class DetPreprocess(Section):
     mean: float = Field(127.5, description="grey level that becomes 0, and that fills the padding")
     scale: Annotated[float, Field(gt=0)] = Field(127.5, description="grey levels that become 1")
 
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """Height and width in pixels of the smallest input that the network takes."""
+        side = -(-_DEEPEST // self.multiple) * self.multiple
+        return side, side
+
     def scaled(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in pixels that a page of the given size is scaled to."""
         side, limit = (max if self.limit_type == "max" else min)(height, width), self.limit_side_len
@@ -135,17 +147,27 @@ class DetPreprocess(Section):
         Returns:
             `uint8`, height × width × channels, and the height and width in it that the page takes.
         """
+        image = self.resized(image)
+        return self.padded(image), (image.shape[0], image.shape[1])
+
+    def resized(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """A page with the network's channels and at its scale, not padded."""
         image = self.converted(image)
         height, width = self.scaled(*image.shape[:2])
         if image.shape[:2] != (height, width):
             method = cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
             image = cv2.resize(image, (width, height), interpolation=method)
+        return np.asarray(image, np.uint8)
+
+    def padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A page, or a part of one, that `resized` gave, as the network takes it: height × width × channels."""
+        height, width = image.shape[:2]
         step = self.multiple
         padded = np.full(
             (-(-height // step) * step, -(-width // step) * step, self.channels), round(self.mean), np.uint8
         )
         padded[:height, :width] = image.reshape(height, width, self.channels)
-        return padded, (height, width)
+        return padded
 
     def converted(self, image: NDArray[Any]) -> NDArray[Any]:
         """A picture with the network's channels."""

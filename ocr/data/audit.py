@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -105,6 +106,11 @@ class Examined:
     def live(self) -> bool:
         """Whether it is a recipe drawn while training."""
         return isinstance(self.source, Live)
+
+    def key(self, index: int) -> str:
+        """What messages call a record of a source of files."""
+        assert isinstance(self.source, FileSource)
+        return self.source.key(index)
 
     def add(self, index: int, sample: Sample | BrokenSample, text: str | None, limits: Limits) -> None:
         """Count a sample.
@@ -237,15 +243,15 @@ class Audit:
         """The findings as lines for the terminal."""
         lines = []
         if self.charset is not None:
-            lines.append(_line("units", f"{len(self.charset):,} in {self.charset.source}"))
+            lines.append(line("units", f"{len(self.charset):,} in {self.charset.source}"))
         for found in self.examined:
             lines += self._described(found)
         if self.shares:
             lines += self._batches()
-        lines += [_line("warning", warning) for warning in self.warnings]
-        lines += [_line("error", error) for error in self.errors]
+        lines += [line("warning", warning) for warning in self.warnings]
+        lines += [line("error", error) for error in self.errors]
         if not self.errors and not self.warnings:
-            lines.append(_line("result", "nothing to mend"))
+            lines.append(line("result", "nothing to mend"))
         return "\n".join(lines) + "\n"
 
     def _described(self, found: Examined) -> list[str]:
@@ -253,34 +259,34 @@ class Audit:
         said = f"{found.name}: {found.usable:,} of {counted(found.count, 'sample')} {taken}"
         if found.live:
             said += ", others are drawn in the place of the rest"
-        lines = [_line(found.part.lower(), said)]
+        lines = [line(found.part.lower(), said)]
         for reason, count in found.drops.most_common():
-            lines.append(_line("", f"{count:10,} {reason}{_such(reason, found)}"))
+            lines.append(line("", f"{count:10,} {reason}{_such(reason, found)}"))
         limits = self.config.Global
         height = self.config.Preprocess.height
         if found.widths:
             bound = f"; max_wh_ratio takes {limits.max_wh_ratio * height:.0f}" if found.part == "Train" else ""
-            lines.append(_line("", f"widths   {_covering(found.widths, 'px')} (at height {height}{bound})"))
+            lines.append(line("", f"widths   {_covering(found.widths, 'px')} (at height {height}{bound})"))
         if found.lengths:
             bound = f" (max_text_length takes {limits.max_text_length})" if found.part == "Train" else ""
-            lines.append(_line("", f"lengths  {_covering(found.lengths, 'units')}{bound}"))
+            lines.append(line("", f"lengths  {_covering(found.lengths, 'units')}{bound}"))
         if found.labels:
             other = found.labels - found.composed
             said = f"labels   all{f' but {other:,}' if other else ''} in NFC"
             if found.edged:
                 named = ", ".join(example.key for example in found.edges[:_FEW])
                 said += f"; {found.edged:,} begin or end with a space: {named}{_dots(found.edged, _FEW)}"
-            lines.append(_line("", said))
+            lines.append(line("", said))
         return lines
 
     def _batches(self) -> list[str]:
         size = self.config.Train.loader.batch_size_per_card
         said = ", ".join(f"{share.name} {share.batch:,}" for share in self.shares if share.batch is not None)
-        lines = [_line("batch", f"{counted(size, 'picture')}{': ' if said else ''}{said}")]
-        lines.append(_line("epoch", counted(self.batches, "batch", "batches")))
+        lines = [line("batch", f"{counted(size, 'picture')}{': ' if said else ''}{said}")]
+        lines.append(line("epoch", counted(self.batches, "batch", "batches")))
         for share in self.shares:
             passes = "" if share.passes is None else f", each usable one {share.passes:.2f} times"
-            lines.append(_line("", f"{share.epoch:10,} of {share.name}{passes}"))
+            lines.append(line("", f"{share.epoch:10,} of {share.name}{passes}"))
         return lines
 
     def write(self, output: Path) -> Path:
@@ -337,7 +343,7 @@ def audit(config: Config) -> Audit:
         _examined(found, "Eval", partial(open_source, source_config), any_size)
     if len(streams) == len(config.Train.sources):
         _plan(found, streams)
-    _compare(found)
+    found.repeated = repeated(found.examined)
     _judge(found)
     return found
 
@@ -426,14 +432,36 @@ def _plan(audit: Audit, streams: Sequence[Stream]) -> None:
         audit.shares.append(Share(found.name, batch, epoch, None if found.live else epoch / found.usable))
 
 
-def _compare(audit: Audit) -> None:
+class Digested(Protocol):
+    """A source of which the pictures' digests are known; see `Examined`."""
+
+    part: str
+    digests: array[int]
+
+    @property
+    def name(self) -> str:
+        """Of the source."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a recipe drawn while training."""
+        ...
+
+    def key(self, index: int) -> str:
+        """What messages call a record."""
+        ...
+
+
+def repeated(examined: Sequence[Digested]) -> list[Repeated]:
     """Find pictures that are in training and in evaluation."""
-    for evaluation in audit.examined:
+    found_all = []
+    for evaluation in examined:
         if evaluation.part == "Train":
             continue
         theirs = np.array(evaluation.digests, np.uint64)
         order = np.argsort(theirs)
-        for train in audit.examined:
+        for train in examined:
             if train.part != "Train" or train.live:
                 continue
             mine = np.array(train.digests, np.uint64)
@@ -442,15 +470,11 @@ def _compare(audit: Audit) -> None:
                 continue
             there = order[np.searchsorted(theirs, mine[same[:_PAIRS]], sorter=order)]
             pairs = [
-                (_key(train, one), _key(evaluation, other))
+                (train.key(one), evaluation.key(other))
                 for one, other in zip(same[:_PAIRS].tolist(), there.tolist(), strict=True)
             ]
-            audit.repeated.append(Repeated(train.name, evaluation.name, len(same), pairs))
-
-
-def _key(found: Examined, index: int) -> str:
-    assert isinstance(found.source, FileSource)
-    return found.source.key(index)
+            found_all.append(Repeated(train.name, evaluation.name, len(same), pairs))
+    return found_all
 
 
 def _judge(audit: Audit) -> None:
@@ -497,7 +521,8 @@ def _judge(audit: Audit) -> None:
         )
 
 
-def _line(key: str, text: str) -> str:
+def line(key: str, text: str) -> str:
+    """A line for the terminal: a word that says what it is of, and the rest."""
     return f"{key:<9}{text}"
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import Config
+from ocr.config import AnyConfig, Config, DetConfig
 from ocr.infer.draw import CaptionDrawer
 from synth.report.preview import contact_sheet, write_whole
 from synth.report.summary import counted
@@ -24,14 +24,21 @@ _GAP = 8  # pixels between hatches
 _LABEL, _FACTS = 26, 13  # pixels per em
 
 
-def show_batch(config: Config, step: int, output: Path) -> str:
+# BGR: what a detector is to find, where that teaches nothing, and the edge that the border map stands for.
+_CORE, _NOTHING, _EDGE = np.array((60, 170, 50)), np.array((150, 150, 150)), np.array((30, 120, 240))
+_SEEN = 0.45  # how much of a colour is laid upon a picture
+
+
+def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     """Draw the batch of a training step, augmented and padded as the network gets it.
 
-    Below each picture are its time steps, as a ruler; what is beyond them, where only wider pictures of the batch
-    reach, is hatched. Then comes the label, put together from the classes that the network is to learn.
+    Of a detector, squares are drawn with the shrunk texts that it is to find (green), the edges in its border map
+    (orange) and, in grey, what is ignored. Of a recogniser, below each picture are its time steps, as a ruler; what is
+    beyond them, where only wider pictures of the batch reach, is hatched. Then comes the label, put together from the
+    classes that the network is to learn.
 
     Args:
-        config: see `Config`.
+        config: of either.
         step: of the run, from 0, where each step takes one batch.
         output: the picture, a PNG.
 
@@ -46,6 +53,42 @@ def show_batch(config: Config, step: int, output: Path) -> str:
     settings = config.Global
     runtime.start(settings.threads, settings.processor_mend)
     runtime.import_paddle()
+    return _squares(config, step, output) if isinstance(config, DetConfig) else _lines(config, step, output)
+
+
+def _squares(config: DetConfig, step: int, output: Path) -> str:
+    from ocr.engine.distributed import Group
+    from ocr.tasks.det import Detection
+
+    lines: list[str] = []
+    loader = config.Train.loader.model_copy(update={"num_workers": 0})
+    train = config.Train.model_copy(update={"loader": loader})
+    task = Detection(config.model_copy(update={"Train": train}), Group(), lines.append)
+    with task.batches(step) as batches:
+        batch = next(iter(batches))
+    size = config.Train.crop.size
+    lines.append(f"batch    {step:,}: {counted(len(batch.keys), 'square')} of {size} × {size} pixels")
+    lines += [f"skipped  {key}: {why}" for _, key, why in batch.skipped]
+    drawer = CaptionDrawer()
+    cells = []
+    for number, key in enumerate(batch.keys):
+        cell = np.broadcast_to(batch.images[number], (size, size, 3)).astype(np.float32)
+        for where, colour in (
+            (batch.shrunk[number] > 0, _CORE),
+            (batch.counted[number] == 0, _NOTHING),
+            ((batch.border[number] > 127) & (batch.bordered[number] > 0), _EDGE),
+        ):
+            cell[where] += (colour - cell[where]) * _SEEN
+        texts = cv2.connectedComponents(batch.shrunk[number])[0] - 1
+        drawn = np.round(cell).astype(np.uint8)
+        cells.append(drawer(drawn, f"{number + 1}: {counted(texts, 'text')}", _FACTS)[0])
+        lines.append(f"{number + 1:4}  {counted(texts, 'text'):>9}  {key}")
+    write_whole(output, cv2.imencode(".png", contact_sheet(cells))[1].tobytes())
+    lines.append(f"picture  {output}")
+    return "\n".join(lines) + "\n"
+
+
+def _lines(config: Config, step: int, output: Path) -> str:
     from ocr.engine.distributed import Group
     from ocr.tasks.rec import Recognition
 

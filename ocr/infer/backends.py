@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from augment.errors import ScriptoriumError
 from ocr import runtime
 from ocr.engine import checkpoint as store
-from ocr.spec import ModelSpec
+from ocr.spec import DetPreprocess, DetSpec, ModelSpec, Preprocess
 
 # Names of the exported files; Paddle 3 writes the network as .json, Paddle 2 as .pdmodel.
 STEM = "inference"
@@ -87,25 +87,17 @@ def scores_of(model: Any, images: NDArray[np.float32]) -> Iterator[Any]:
             model.train()
 
 
-class PaddleBackend:
-    """A model in Paddle's inference format, as `ocr.infer.export` writes it; for one thread at a time.
+class _PaddleNetwork:
+    """A network in Paddle's inference format."""
 
-    Args:
-        folder: of the exported model.
-        threads: of the network; 0: as many as Paddle was started with.
-
-    Raises:
-        ScriptoriumError: files are missing, or Paddle cannot read them.
-    """
-
-    def __init__(self, folder: Path, threads: int = 0) -> None:
-        self.spec = ModelSpec.load(folder)
+    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess, threads: int) -> None:
+        self._preprocess = preprocess
         network = next((folder / name for name in NETWORKS if (folder / name).is_file()), None)
         parameters = folder / PARAMETERS
         if network is None or not parameters.is_file():
             missing = PARAMETERS if network else " or ".join(NETWORKS)
             raise ScriptoriumError(f"{folder}: {missing} is missing; export the model again")
-        threads = _start_paddle(threads)
+        threads = start_paddle(threads)
         from paddle import inference
 
         config = inference.Config(str(network), str(parameters))
@@ -122,16 +114,15 @@ class PaddleBackend:
                 self._predictor = inference.create_predictor(config)
                 self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
                 self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
-                size = self.spec.preprocess
-                self.run(np.zeros((1, size.height, size.width_step, size.channels), np.uint8))
+                self.run(np.zeros((1, *preprocess.smallest, preprocess.channels), np.uint8))
         except (RuntimeError, ValueError, OSError) as error:
             raise ScriptoriumError(
                 f"{network}: Paddle cannot read it ({_first_line(error)}); export the model again"
             ) from error
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See `Backend`."""
-        values = self.spec.preprocess.normalise(images)
+        """See the protocol that the class is of."""
+        values = self._preprocess.normalise(images)
         self._input.reshape(values.shape)
         self._input.copy_from_cpu(values)
         self._predictor.run()
@@ -139,19 +130,11 @@ class PaddleBackend:
         return found
 
 
-class OnnxBackend:
-    """A model in ONNX format on ONNX Runtime; needs no Paddle.
+class _OnnxNetwork:
+    """A network in ONNX format."""
 
-    Args:
-        folder: of the exported model.
-        threads: of the network; 0: all cores.
-
-    Raises:
-        ScriptoriumError: files are missing, ONNX Runtime is not installed, or it cannot read the model.
-    """
-
-    def __init__(self, folder: Path, threads: int = 0) -> None:
-        self.spec = ModelSpec.load(folder)
+    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess, threads: int) -> None:
+        self._preprocess = preprocess
         network = folder / ONNX
         if not network.is_file():
             raise ScriptoriumError(f"{network}: is missing; export the model again")
@@ -173,9 +156,57 @@ class OnnxBackend:
         self._input = self._session.get_inputs()[0].name
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See `Backend`."""
-        found: NDArray[np.float32] = self._session.run(None, {self._input: self.spec.preprocess.normalise(images)})[0]
+        """See the protocol that the class is of."""
+        found: NDArray[np.float32] = self._session.run(None, {self._input: self._preprocess.normalise(images)})[0]
         return found
+
+
+class PaddleBackend(_PaddleNetwork):
+    """A recogniser in Paddle's inference format, as `ocr.infer.export` writes it; for one thread at a time.
+
+    Args:
+        folder: of the exported model.
+        threads: of the network; 0: as many as Paddle was started with.
+
+    Raises:
+        ScriptoriumError: files are missing, or Paddle cannot read them.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = ModelSpec.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
+
+
+class OnnxBackend(_OnnxNetwork):
+    """A recogniser in ONNX format on ONNX Runtime; needs no Paddle.
+
+    Args:
+        folder: of the exported model.
+        threads: of the network; 0: all cores.
+
+    Raises:
+        ScriptoriumError: files are missing, ONNX Runtime is not installed, or it cannot read the model.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = ModelSpec.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
+
+
+class MapPaddleBackend(_PaddleNetwork):
+    """A detector in Paddle's inference format; as `PaddleBackend`."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = DetSpec.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
+
+
+class MapOnnxBackend(_OnnxNetwork):
+    """A detector in ONNX format; as `OnnxBackend`."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = DetSpec.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
 
 
 def open_backend(path: Path, threads: int = 0) -> Backend:
@@ -193,7 +224,7 @@ def open_backend(path: Path, threads: int = 0) -> Backend:
         return OnnxBackend(folder, threads)
     if any((folder / name).is_file() for name in NETWORKS):
         return PaddleBackend(folder, threads)
-    _start_paddle(threads)
+    start_paddle(threads)
     return ModelBackend(*load_network(folder))
 
 
@@ -232,7 +263,7 @@ def give_weights(model: Any, weights: Mapping[str, NDArray[Any]], folder: Path) 
     model.eval()
 
 
-def _start_paddle(threads: int) -> int:
+def start_paddle(threads: int) -> int:
     """Set up the process where Paddle is not imported yet; the number of threads that its predictor is to use."""
     if "paddle" not in sys.modules:
         try:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from ocr.infer.backends import give_weights, scores_of
+from ocr.infer.backends import (
+    NETWORKS,
+    ONNX,
+    MapOnnxBackend,
+    MapPaddleBackend,
+    give_weights,
+    scores_of,
+    start_paddle,
+)
 from ocr.postprocess.db import Detection, db_boxes
 from ocr.spec import DetSpec
+from synth.strict import ConfigError, explain, parse_yaml
+
+_GRID = 32  # pixels of the coarsest features
+_OVERLAP = 256  # pixels that neighbouring tiles have in common at least
+_FREE = ("limit_side_len", "limit_type")
 
 
 class MapBackend(Protocol):
@@ -58,12 +75,23 @@ class MapModelBackend:
 class Detector:
     """Finds texts with a network and its spec.
 
+    A page that is larger at the network's scale than a tile goes through it in tiles that overlap. Their maps become
+    one map, the middle of each overlap being the border, before texts are looked for: no text is found twice or cut.
+
     Args:
         backend: see `MapBackend`.
+        tile: side of the largest part that the network takes, in pixels at its scale; it bounds the memory. A multiple
+            of 32, and more than twice as much as overlaps (256).
+
+    Raises:
+        ValueError: another `tile`.
     """
 
-    def __init__(self, backend: MapBackend) -> None:
+    def __init__(self, backend: MapBackend, tile: int = 1536) -> None:
+        if tile % _GRID or tile <= 2 * _OVERLAP:
+            raise ValueError(f"tile must be a multiple of {_GRID} above {2 * _OVERLAP}, not {tile}")
         self._backend = backend
+        self._tile = tile
         self.spec = backend.spec
 
     def find(self, image: NDArray[np.uint8]) -> list[Detection]:
@@ -72,10 +100,94 @@ class Detector:
         Args:
             image: `uint8`, H × W × 3 (BGR) or H × W (grey).
         """
-        padded, (height, width) = self.spec.preprocess(image)
-        [probability] = self._backend.run(padded[None])
-        rows, columns = image.shape[:2]
-        return db_boxes(np.ascontiguousarray(probability[:height, :width]), self.spec.postprocess, rows, columns)
+        page = self.spec.preprocess.resized(image)
+        config = self.spec.postprocess
+        down, across = (self._parts(length) for length in page.shape[:2])
+        if len(down) * len(across) > 1:
+            config = config.model_copy(update={"max_candidates": config.max_candidates * len(down) * len(across)})
+        return db_boxes(self._map(page, down, across), config, *image.shape[:2])
+
+    def _map(self, page: NDArray[np.uint8], down: list[_Part], across: list[_Part]) -> NDArray[np.float32]:
+        if len(down) * len(across) == 1:
+            return self._run(page)
+        whole = np.empty(page.shape[:2], np.float32)
+        for y in down:
+            for x in across:
+                found = self._run(page[y.start : y.start + self._tile, x.start : x.start + self._tile])
+                whole[y.first : y.last, x.first : x.last] = found[
+                    y.first - y.start : y.last - y.start, x.first - x.start : x.last - x.start
+                ]
+        return whole
+
+    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        height, width = part.shape[:2]
+        [probability] = self._backend.run(self.spec.preprocess.padded(part)[None])
+        return np.ascontiguousarray(probability[:height, :width])
+
+    def _parts(self, length: int) -> list[_Part]:
+        """Where tiles begin along a side, and which pixels each one gives."""
+        count = max(1, math.ceil((length - _OVERLAP) / (self._tile - _OVERLAP)))
+        # On the grid of the network's coarsest features, so that they see in a tile what they see in the page.
+        last = max(0, -(-(length - self._tile) // _GRID) * _GRID)
+        starts = [round(number * last / max(count - 1, 1) / _GRID) * _GRID for number in range(count)]
+        borders = [0, *((one + self._tile + other) // 2 for one, other in pairwise(starts)), length]
+        return [_Part(*found) for found in zip(starts, borders[:-1], borders[1:], strict=True)]
+
+
+class _Part(NamedTuple):
+    start: int
+    first: int
+    last: int
+
+
+def open_detector(path: Path, overrides: Sequence[str] = (), threads: int = 0) -> Detector:
+    """A detector ready to use, whatever form it has.
+
+    Args:
+        path: a run directory (its best or newest checkpoint), a checkpoint, or an exported model.
+        overrides: `postprocess.key=value` and `preprocess.key=value` of its spec.
+        threads: of the network; 0: all cores.
+
+    Raises:
+        ScriptoriumError: there is no detector, it is broken, what runs it is not installed, or an override does not
+            fit.
+    """
+    from ocr.engine import checkpoint as store
+
+    folder = store.resolve(path)
+    spec = _overridden(DetSpec.load(folder), overrides)
+    backend: MapBackend
+    if (folder / ONNX).is_file():
+        backend = MapOnnxBackend(folder, threads)
+    elif any((folder / name).is_file() for name in NETWORKS):
+        backend = MapPaddleBackend(folder, threads)
+    else:
+        start_paddle(threads)
+        network, _ = load_detector(folder)
+        backend = MapModelBackend(network, spec)
+    backend.spec = spec
+    return Detector(backend)
+
+
+def _overridden(spec: DetSpec, overrides: Sequence[str]) -> DetSpec:
+    if not overrides:
+        return spec
+    values = spec.model_dump(mode="json")
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        section, dot, name = key.strip().partition(".")
+        if not sign or not dot or section not in ("preprocess", "postprocess"):
+            raise ConfigError(
+                f"-o {override}: must be postprocess.key=value or preprocess.key=value, "
+                "such as postprocess.box_thresh=0.5"
+            )
+        if section == "preprocess" and name not in _FREE:
+            raise ConfigError(f"-o {key}: belongs to the weights; free are {', '.join(_FREE)}")
+        values[section][name] = parse_yaml(value, f"-o {key}")
+    try:
+        return DetSpec.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error, "-o", DetSpec)) from None
 
 
 def load_detector(path: Path) -> tuple[Any, DetSpec]:

@@ -1,4 +1,4 @@
-"""Pictures with what was read below them, in any script that the machine has a font for."""
+"""Pictures with what was read in them, in any script that the machine has a font for."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class CaptionDrawer:
         height, width = image.shape[:2]
         size = size or min(max(height * 3 // 4, _SMALLEST), _LARGEST)
         text = clean(text).strip()
-        ink = self._ink(text, size) if text else None
+        ink = self.ink(text, size) if text else None
         ink_height, ink_width = (size, 0) if ink is None else ink.shape
         shape = (height + ink_height + 2 * _MARGIN, max(width, ink_width + 2 * _MARGIN), 3)
         canvas = np.full(shape, 255, np.uint8)
@@ -71,7 +71,8 @@ class CaptionDrawer:
             canvas[top : top + ink_height, _MARGIN : _MARGIN + ink_width] = 255 - ink[..., None]
         return canvas, ink is not None or not text
 
-    def _ink(self, text: str, size: int) -> NDArray[np.uint8] | None:
+    def ink(self, text: str, size: int) -> NDArray[np.uint8] | None:
+        """A line's ink, H × W, 255 where it is full, at so many pixels per em; None where no font draws it."""
         for book in self._books:
             try:
                 faces = book.choose(text, np.random.default_rng(0))

@@ -1,9 +1,10 @@
 """Models that read without the training code: Paddle's inference format, and ONNX.
 
 An exported folder holds `spec.json` and the network: `inference.json` (Paddle 3) or `inference.pdmodel` (Paddle 2) with
-`inference.pdiparams`, or `inference.onnx`. Its input is the normalised picture, `float32` N × C × height × any width;
-its output the probabilities (the softmax is inside), N × T × classes. Before the folder appears under its name, it is
-compared with the network that it came from.
+`inference.pdiparams`, or `inference.onnx`. A recogniser's input is the normalised picture, `float32` N × C × height ×
+any width; its output the probabilities (the softmax is inside), N × T × classes. A detector's input is N × C × H × W,
+multiples of 32; its output the map of probabilities (the sigmoid is inside), N × H × W. Before the folder appears under
+its name, it is compared with the network that it came from.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,19 @@ from paddle.nn import functional as F
 
 from augment.errors import ScriptoriumError
 from ocr.engine import checkpoint as store
-from ocr.infer.backends import ONNX, STEM, Backend, ModelBackend, OnnxBackend, PaddleBackend, load_network
-from ocr.spec import ModelSpec
+from ocr.infer.backends import (
+    ONNX,
+    STEM,
+    Backend,
+    MapOnnxBackend,
+    MapPaddleBackend,
+    ModelBackend,
+    OnnxBackend,
+    PaddleBackend,
+    load_network,
+)
+from ocr.infer.detector import MapBackend, MapModelBackend, load_detector
+from ocr.spec import DetSpec, ModelSpec, load_spec
 
 _TOLERANCE = 1e-4  # a wrong conversion is further away; rounding in deep networks comes near 1e-5
 _OPSET = 17
@@ -37,6 +50,15 @@ class _Reader(nn.Layer):
 
     def forward(self, images: Any) -> Any:
         return F.softmax(self.model(images), axis=-1)
+
+
+class _Finder(nn.Layer):
+    def __init__(self, model: nn.Layer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Any) -> Any:
+        return F.sigmoid(self.model(images)).squeeze(1)
 
 
 def export_paddle(model: Path, output: Path) -> Path:
@@ -54,17 +76,17 @@ def export_paddle(model: Path, output: Path) -> Path:
         ScriptoriumError: no usable model, the folder is not empty or cannot be written, or what was written reads
             otherwise than the network.
     """
-    network, spec = load_network(store.resolve(model))
+    network = _load(model)
     with _new_folder(output) as aside:
-        _save(network, spec, aside)
-        spec.save(aside)
-        _compare(ModelBackend(network, spec), PaddleBackend(aside))
+        _save(network, aside)
+        network.spec.save(aside)
+        _compare(network.backend, PaddleBackend(aside) if network.reads else MapPaddleBackend(aside))
     return output
 
 
 def export_onnx(model: Path, output: Path) -> Path:
     """Write a model in ONNX format, through Paddle's; arguments, result and errors as in `export_paddle`."""
-    network, spec = load_network(store.resolve(model))
+    network = _load(model)
     try:
         import onnxruntime  # noqa: F401
         import paddle2onnx
@@ -73,7 +95,7 @@ def export_onnx(model: Path, output: Path) -> Path:
             f"export to ONNX needs {error.name}; install it, with Paddle 3, by: pip install scriptorium[onnx]"
         ) from None
     with _new_folder(output) as aside, tempfile.TemporaryDirectory() as scratch:
-        files = _save(network, spec, Path(scratch))
+        files = _save(network, Path(scratch))
         try:
             with _quiet():
                 # Without a file name it returns the network, and leaves out a step that installs packages.
@@ -81,38 +103,69 @@ def export_onnx(model: Path, output: Path) -> Path:
         except Exception as error:  # it raises anything, and says why on standard error only
             raise ScriptoriumError(f"{model}: paddle2onnx cannot convert it; export it with --format paddle") from error
         (aside / ONNX).write_bytes(converted)
-        spec.save(aside)
-        _compare(ModelBackend(network, spec), OnnxBackend(aside))
+        network.spec.save(aside)
+        _compare(network.backend, OnnxBackend(aside) if network.reads else MapOnnxBackend(aside))
     return output
 
 
-def _save(network: nn.Layer, spec: ModelSpec, folder: Path) -> tuple[Path, Path]:
+@dataclass(frozen=True)
+class _Network:
+    """A model to export: its spec, the layer that is written, its input's shape, and what it is compared with."""
+
+    spec: ModelSpec | DetSpec
+    layer: nn.Layer
+    shape: list[int | None]
+    backend: Backend | MapBackend
+
+    @property
+    def reads(self) -> bool:
+        return isinstance(self.spec, ModelSpec)
+
+
+def _load(path: Path) -> _Network:
+    folder = store.resolve(path)
+    if isinstance(load_spec(folder), DetSpec):
+        finder, det = load_detector(folder)
+        return _Network(det, _Finder(finder), [None, det.preprocess.channels, None, None], MapModelBackend(finder, det))
+    reader, spec = load_network(folder)
+    shape = [None, spec.preprocess.channels, spec.preprocess.height, None]
+    return _Network(spec, _Reader(reader), shape, ModelBackend(reader, spec))
+
+
+def _save(network: _Network, folder: Path) -> tuple[Path, Path]:
     """Write the network and its parameters; the two files."""
-    preprocess = spec.preprocess
-    reader = _Reader(network)
-    reader.eval()
-    shape = [None, preprocess.channels, preprocess.height, None]
-    images = paddle.static.InputSpec(shape, "float32", "images")
+    network.layer.eval()
+    images = paddle.static.InputSpec(network.shape, "float32", "images")
     with _quiet():
-        paddle.jit.save(paddle.jit.to_static(reader, input_spec=[images], full_graph=True), str(folder / STEM))
+        static = paddle.jit.to_static(network.layer, input_spec=[images], full_graph=True)
+        paddle.jit.save(static, str(folder / STEM))
     network_file = next(path for path in folder.iterdir() if path.suffix in (".json", ".pdmodel"))
     return network_file, network_file.with_suffix(".pdiparams")
 
 
-def _compare(one: Backend, other: Backend) -> None:
-    """Make sure that two backends agree at several widths and sizes of batch."""
-    preprocess = one.spec.preprocess
+def _compare(one: Backend | MapBackend, other: Backend | MapBackend) -> None:
+    """Make sure that two backends agree at several sizes of pictures and of batch."""
     rng = np.random.default_rng(0)
-    for number, width in ((1, preprocess.width_step), (3, preprocess.padded_width(4 * preprocess.height)), (2, 640)):
-        shape = (number, preprocess.height, preprocess.padded_width(width), preprocess.channels)
-        images = rng.integers(0, 256, shape, np.uint8)
+    channels = one.spec.preprocess.channels
+    for number, height, width in _sizes(one.spec):
+        images = rng.integers(0, 256, (number, height, width, channels), np.uint8)
         expected, found = one.run(images), other.run(images)
         apart = float(np.abs(expected - found).max()) if expected.shape == found.shape else float("inf")
         if not apart <= _TOLERANCE:
             raise ScriptoriumError(
-                f"the exported network's probabilities are {apart:.2g} away from the network's at {shape[2]} pixels of "
+                f"the exported network's probabilities are {apart:.2g} away from the network's at {width} pixels of "
                 f"width, more than {_TOLERANCE:g}; nothing was written; please report it with your configuration"
             )
+
+
+def _sizes(spec: ModelSpec | DetSpec) -> list[tuple[int, int, int]]:
+    """Number, height and width of pictures to compare with."""
+    if isinstance(spec, DetSpec):
+        height, width = spec.preprocess.smallest
+        return [(1, height, width), (2, 3 * height, 5 * width), (1, 10 * height, 7 * width)]
+    size = spec.preprocess
+    widths = ((1, size.width_step), (3, size.padded_width(4 * size.height)), (2, size.padded_width(640)))
+    return [(number, size.height, width) for number, width in widths]
 
 
 @contextmanager

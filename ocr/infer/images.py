@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -27,7 +27,7 @@ _SECONDS = 60.0  # for one download
 _SILENCE = 20.0  # seconds without an answer
 _CHUNK = 1 << 16
 _URL = re.compile(r"https?://", re.IGNORECASE)
-_SUFFIXES = frozenset(
+SUFFIXES = frozenset(
     (
         ".avif",
         ".bmp",
@@ -69,12 +69,13 @@ class BadImage(ScriptoriumError):
     """A picture that cannot be read; the message begins with its name."""
 
 
-def find(arguments: Sequence[str], lines: Iterable[bytes] = ()) -> Iterator[str]:
+def find(arguments: Sequence[str], lines: Iterable[bytes] = (), suffixes: Collection[str] = SUFFIXES) -> Iterator[str]:
     """The names that arguments stand for, to be given to `load`.
 
     Args:
         arguments: files and URLs, which come as they are; folders; `-` for the names in `lines`.
         lines: one file, folder or URL each; empty ones are passed over.
+        suffixes: of the files in folders that are meant, in small letters.
 
     Yields:
         Names of files and URLs. A folder gives the pictures in it and in its subfolders, told by their suffix, in
@@ -90,18 +91,18 @@ def find(arguments: Sequence[str], lines: Iterable[bytes] = ()) -> Iterator[str]
                 raise ScriptoriumError(
                     "standard input holds no names but something else, such as a picture; give the file itself"
                 )
-            if name and not _URL.match(name) and Path(name).is_dir():
-                yield from _in_folder(Path(name))
+            if name and not is_url(name) and Path(name).is_dir():
+                yield from _in_folder(Path(name), suffixes)
             elif name:
                 yield name
 
 
-def _in_folder(top: Path) -> Iterator[str]:
+def _in_folder(top: Path, suffixes: Collection[str]) -> Iterator[str]:
     found = False
     for folder, folders, files in os.walk(top):
         folders[:] = sorted((name for name in folders if not name.startswith(".")), key=_natural)
         for name in sorted(files, key=_natural):
-            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
                 found = True
                 yield str(Path(folder, name))
     if not found:
@@ -121,7 +122,21 @@ def load(name: str) -> NDArray[np.uint8]:
     Raises:
         BadImage: it does not exist, cannot be read or fetched, or see `decode`.
     """
-    return decode(_fetch(name) if _URL.match(name) else _read(name), name)
+    return decode(contents(name), name)
+
+
+def is_url(name: str) -> bool:
+    """Whether a name is an http or https address."""
+    return bool(_URL.match(name))
+
+
+def contents(name: str) -> bytes:
+    """The bytes of a file or of what stands at an http or https address.
+
+    Raises:
+        BadImage: it does not exist, cannot be read or fetched, or has more than `MAX_BYTES`.
+    """
+    return _fetch(name) if is_url(name) else _read(name)
 
 
 def _read(name: str) -> bytes:

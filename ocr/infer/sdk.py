@@ -65,12 +65,20 @@ class Recognizer:
             ScriptoriumError: a picture cannot be read, or is an array of another shape or type.
         """
         if isinstance(pictures, _SINGLE) or not isinstance(pictures, Iterable):
-            return self._recogniser.read([_array(pictures, "picture")])[0]
-        return self._recogniser.read([_array(picture, f"picture {at}") for at, picture in enumerate(pictures)])
+            return self._recogniser.read([as_array(pictures, "picture")])[0]
+        return self._recogniser.read([as_array(picture, f"picture {at}") for at, picture in enumerate(pictures)])
 
 
-def _array(picture: Picture, where: str) -> NDArray[np.uint8]:
-    """The picture as an array, which `Recogniser.read` checks; `where` begins the message of a ScriptoriumError."""
+def as_array(picture: Picture, where: str) -> NDArray[np.uint8]:
+    """A picture as an array; one that is an array already comes as it is, unchecked.
+
+    Args:
+        picture: a file's name, a Pillow picture or an array.
+        where: begins the error's message.
+
+    Raises:
+        ScriptoriumError: it is none of these, or cannot be read.
+    """
     if isinstance(picture, str | Path):
         if Path(picture).is_dir():
             raise ScriptoriumError(

@@ -10,7 +10,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from ocr.config import DetArchitecture
-from ocr.models.layers import ConvNorm, SqueezeExcite
+from ocr.models.layers import ConvNorm, SqueezeExcite, upsampled
 from ocr.models.pyramids import PYRAMIDS, Pyramid
 from ocr.registry import Registry
 
@@ -42,13 +42,14 @@ class _Joined(FeaturePyramid):
 
     def forward(self, features: list[Any]) -> Any:
         """See `FeaturePyramid.forward`."""
-        sums = [lateral(feature) for lateral, feature in zip(self.laterals, features, strict=True)]
+        # Paddle's export rewrites loops, and knows no `zip` with `strict`.
+        sums = [lateral(features[number]) for number, lateral in enumerate(self.laterals)]
         for fine in (2, 1, 0):
-            sums[fine] = sums[fine] + F.interpolate(sums[fine + 1], scale_factor=2, mode="nearest")
+            sums[fine] = sums[fine] + upsampled(sums[fine + 1], 2)
         maps = []
-        for number, (smooth, feature) in enumerate(zip(self.smoothers, sums, strict=True)):
-            feature = smooth(feature)
-            maps.append(F.interpolate(feature, scale_factor=1 << number, mode="nearest") if number else feature)
+        for number, smooth in enumerate(self.smoothers):
+            feature = smooth(sums[number])
+            maps.append(upsampled(feature, 1 << number) if number else feature)
         import paddle
 
         return paddle.concat(maps[::-1], axis=1)

@@ -80,3 +80,13 @@ class SqueezeExcite(nn.Layer):
         """N × C × H × W → the same."""
         weight = F.relu(self.squeeze(x.mean(axis=[2, 3], keepdim=True)))
         return x * F.hardsigmoid(self.excite(weight), slope=1 / 6, offset=0.5)
+
+
+def upsampled(x: Any, factor: int) -> Any:
+    """N × C × H × W → N × C × factor H × factor W, each value repeated.
+
+    As `interpolate` by the nearest value, in less time; and Paddle 3.3's predictor cannot run that one with oneDNN.
+    """
+    count, channels, height, width = x.shape
+    spread = x.reshape([count, channels, height, 1, width, 1]).expand([count, channels, height, factor, width, factor])
+    return spread.reshape([count, channels, height * factor, width * factor])

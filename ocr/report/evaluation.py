@@ -204,8 +204,8 @@ def _mistake(
     letters.add(mistake.read)
     label, read = metric.differences(mistake)
     found: dict[str, Any] = {
-        "label": _runs(label),
-        "read": _runs(read),
+        "label": runs(label),
+        "read": runs(read),
         # Both alike, whatever letter a reading begins with.
         "direction": "rtl" if levels(mistake.label)[1] else "ltr",
         "confidence": mistake.confidence,
@@ -236,8 +236,8 @@ def inline_picture(image: NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def _runs(characters: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:
-    """Neighbours that are right joined, and so those that are wrong; what has no ink, as its name where it is wrong."""
+def runs(characters: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """Characters with whether they are wrong, as runs of alike ones; what has no ink, as its name where it is wrong."""
     return [
         ("".join(_visible(character) if wrong else character for character, _ in run), wrong)
         for wrong, run in groupby(characters, lambda item: item[1])

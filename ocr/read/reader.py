@@ -1,0 +1,242 @@
+"""From a picture to its texts in reading order: find, cut out, read, arrange."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from augment.errors import ScriptoriumError
+from augment.geometry import quad
+from ocr.data.targets import Polygon
+from ocr.infer.backends import open_backend
+from ocr.infer.detector import Detector, open_detector
+from ocr.infer.recogniser import Reading, Recogniser
+from ocr.infer.sdk import Picture, as_array
+from ocr.postprocess.db import clockwise
+from ocr.read.order import arrange
+from ocr.read.page import PageReading, Text, laid_out
+
+_SURE: Final = 0.9  # probability from which a line or page is turned
+_TOGETHER: Final = 256  # crops in memory
+_EDGE: Final = 8  # pixels around a crop that may be looked at for interpolation
+
+Picture_: TypeAlias = NDArray[np.uint8]
+
+
+class Turner(Protocol):
+    """Tells how pictures stand."""
+
+    def turns(self, images: Sequence[Picture_]) -> list[tuple[int, float]]:
+        """Quarter turns counter-clockwise, 0 to 3, that make each upright, and how probable that is."""
+        ...
+
+
+class Chooser(Protocol):
+    """Tells which recogniser is to read a line."""
+
+    def choose(self, images: Sequence[Picture_], names: Sequence[str]) -> list[str]:
+        """One of the names for each picture."""
+        ...
+
+
+class Router:
+    """Several recognisers as one.
+
+    Without a chooser every recogniser reads every line, and the surest reading is kept (of equal ones the first
+    recogniser's): that takes as long as all of them together, and compares confidences of different networks.
+
+    Args:
+        recognisers: by name.
+        chooser: tells which one is to read a line, so that only that one does.
+    """
+
+    def __init__(self, recognisers: Mapping[str, Recogniser], chooser: Chooser | None = None) -> None:
+        self._recognisers = dict(recognisers)
+        self._chooser = chooser
+
+    @property
+    def turn_ratio(self) -> float:
+        """How many times as high as wide a crop is from which it is turned, as the first recogniser has learnt it."""
+        return next(iter(self._recognisers.values())).spec.preprocess.turn_ratio
+
+    def read(self, images: Sequence[Picture_]) -> list[tuple[str, Reading]]:
+        """The name of the recogniser that read a picture, and its reading."""
+        if self._chooser is not None:
+            names = self._chooser.choose(images, list(self._recognisers))
+            found: dict[int, tuple[str, Reading]] = {}
+            for name, recogniser in self._recognisers.items():
+                numbers = [number for number, chosen in enumerate(names) if chosen == name]
+                readings = recogniser.read([images[number] for number in numbers])
+                found |= {number: (name, reading) for number, reading in zip(numbers, readings, strict=True)}
+            return [found[number] for number in range(len(images))]
+        all_ = [[(name, reading) for reading in one.read(images)] for name, one in self._recognisers.items()]
+        return [max(readings, key=lambda item: item[1].confidence) for readings in zip(*all_, strict=True)]
+
+
+class Reader:
+    """Reads pages: one detector, one recogniser or several; for one thread at a time.
+
+    >>> reader = Reader(det="output/det", rec="output/rec")                 # doctest: +SKIP
+    >>> page = reader.read("receipt.jpg")                                   # doctest: +SKIP
+    >>> print(page.text)                                                    # doctest: +SKIP
+    >>> [(text.text, text.polygon) for text in page.texts]                  # doctest: +SKIP
+
+    Args:
+        det: a run directory, a checkpoint or an exported model; or a `Detector`.
+        rec: likewise; or several by name, of which the surest is believed (see `Router`). Without one texts are found
+            and put into order, but not read.
+        page_turner: turns the whole picture upright first.
+        line_turner: turns lines that stand on their head.
+        drop_score: texts that are read with less confidence are left out and counted.
+        threads: of the networks; 0: all cores.
+
+    Raises:
+        ScriptoriumError: there is no model, it is broken or of another task, or what runs it is not installed.
+    """
+
+    def __init__(
+        self,
+        det: str | Path | Detector,
+        rec: str | Path | Recogniser | Mapping[str, str | Path | Recogniser] | Router | None = None,
+        *,
+        page_turner: Turner | None = None,
+        line_turner: Turner | None = None,
+        drop_score: float = 0.5,
+        threads: int = 0,
+    ) -> None:
+        self.detector = det if isinstance(det, Detector) else open_detector(Path(det), threads=threads)
+        self._router = _router(rec, threads)
+        self._named = isinstance(rec, Router) or (isinstance(rec, Mapping) and len(rec) > 1)
+        self._page_turner, self._line_turner = page_turner, line_turner
+        self._drop_score = drop_score
+
+    def read(self, picture: Picture) -> PageReading:
+        """Read a page.
+
+        Args:
+            picture: the name of a file, an http or https address, a Pillow picture, or a `uint8` array, H × W (grey) or
+                H × W × 3 (BGR).
+
+        Raises:
+            ScriptoriumError: the picture cannot be read, or is an array of another shape or type.
+        """
+        seconds: dict[str, float] = {}
+        image = as_array(picture, "picture")
+        if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)) or not image.size:
+            raise ScriptoriumError("a page is an array of uint8, height × width or height × width × 3")
+        turn = 0
+        if self._page_turner is not None:
+            with _timed(seconds, "direction"):
+                [(quarter, sure)] = self._page_turner.turns([image])
+                turn = quarter % 4 if sure >= _SURE else 0
+                image = upright(image, turn)
+        with _timed(seconds, "detect"):
+            found = self.detector.find(image)
+        texts = []
+        for start in range(0, len(found), _TOGETHER):
+            some = found[start : start + _TOGETHER]
+            texts += self._read(image, [one.polygon for one in some], [one.score for one in some], seconds)
+        with _timed(seconds, "order"):
+            kept = [text for text in texts if self._router is None or text.confidence >= self._drop_score]
+            layout = arrange([text.polygon for text in kept], [text.text for text in kept])
+        height, width = image.shape[:2]
+        return PageReading(
+            height,
+            width,
+            laid_out(kept, layout),
+            layout.direction,
+            layout.vertical,
+            turn,
+            len(texts) - len(kept),
+            seconds,
+        )
+
+    def _read(
+        self, image: Picture_, polygons: Sequence[Polygon], scores: Sequence[float], seconds: dict[str, float]
+    ) -> list[Text]:
+        if self._router is None:
+            return [Text(polygon, score) for polygon, score in zip(polygons, scores, strict=True)]
+        with _timed(seconds, "crop"):
+            crops = [cut(image, polygon) for polygon in polygons]
+            ratio = self._router.turn_ratio
+            tall = [bool(ratio) and crop.shape[0] >= ratio * crop.shape[1] for crop in crops]
+            crops = [upright(crop, 1) if high else crop for crop, high in zip(crops, tall, strict=True)]
+        if self._line_turner is not None:
+            with _timed(seconds, "direction"):
+                # A line lies across by now: it stands on its head, or not.
+                turned = [quarter == 2 and sure >= _SURE for quarter, sure in self._line_turner.turns(crops)]
+                crops = [upright(crop, 2) if over else crop for crop, over in zip(crops, turned, strict=True)]
+                polygons = [
+                    np.roll(polygon, len(polygon) // 2, 0) if over else polygon
+                    for polygon, over in zip(polygons, turned, strict=True)
+                ]
+        with _timed(seconds, "recognise"):
+            readings = self._router.read(crops)
+        return [
+            Text(polygon, score, reading.text, reading.confidence, name if self._named else "", high)
+            for polygon, score, (name, reading), high in zip(polygons, scores, readings, tall, strict=True)
+        ]
+
+
+def _router(
+    rec: str | Path | Recogniser | Mapping[str, str | Path | Recogniser] | Router | None, threads: int
+) -> Router | None:
+    if rec is None or isinstance(rec, Router):
+        return rec
+    several = rec if isinstance(rec, Mapping) else {"": rec}
+    if not several:
+        raise ScriptoriumError("rec: names no recogniser")
+    return Router(
+        {
+            name: one if isinstance(one, Recogniser) else Recogniser(open_backend(Path(one), threads))
+            for name, one in several.items()
+        }
+    )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def upright(image: Picture_, turn: int) -> Picture_:
+    """A picture after quarter turns counter-clockwise."""
+    return np.ascontiguousarray(np.rot90(image, turn))
+
+
+def cut(image: Picture_, polygon: Polygon) -> Picture_:
+    """What stands in a polygon, as an upright picture of its own size.
+
+    A quadrilateral is straightened by a perspective, its longer sides giving the size; of a polygon with more corners
+    it is the smallest rectangle around it.
+
+    Args:
+        image: H × W × 3 (BGR) or H × W (grey).
+        polygon: `float32`, N × 2, in pixels; a quadrilateral clockwise from its top left corner.
+    """
+    corners = polygon if len(polygon) == 4 else clockwise(cv2.boxPoints(cv2.minAreaRect(polygon)))
+    top, right, bottom, left = np.hypot(*(np.roll(corners, -1, 0) - corners).T).tolist()
+    width, height = max(1, round(max(top, bottom))), max(1, round(max(left, right)))
+    # OpenCV's warps want sides below 32,768 pixels; and they need not see the rest.
+    least, most = np.floor(corners.min(0)).astype(int) - _EDGE, np.ceil(corners.max(0)).astype(int) + _EDGE
+    x, y = max(0, int(least[0])), max(0, int(least[1]))
+    part = image[y : max(y + 1, int(most[1])), x : max(x + 1, int(most[0]))]
+    if not part.size:
+        part = image[-1:, -1:]
+    target = ((0, 0), (width, 0), (width, height), (0, height))
+    try:
+        warp = quad(corners - np.array((x, y), np.float32), target)
+    except ValueError:  # corners on one line
+        return np.ascontiguousarray(part)
+    return np.asarray(warp.apply(part, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
