@@ -148,8 +148,13 @@ class FontBook:
         """One of the faces, opened, as the font file has it by default."""
         return self._opened(self.faces.index(info), 0)
 
-    def choose(self, text: str, rng: np.random.Generator) -> list[tuple[Face, int, int]]:
+    def choose(self, text: str, rng: np.random.Generator, among: int = -1) -> list[tuple[Face, int, int]]:
         """Faces for a text as (face, start, stop), in logical order, covering it.
+
+        Args:
+            text: NFC, logical order.
+            rng: draws the face.
+            among: faces to prefer, as bits in the order of `faces`, where some of them cover the text; -1: all.
 
         Raises:
             Uncovered: some characters are in no face.
@@ -162,7 +167,7 @@ class FontBook:
             except KeyError:
                 bits &= self._all if character in _DRAWN_WITHOUT_INK else self.able(character)
         if bits:
-            return [(self._pick(bits, rng), 0, len(text))]
+            return [(self._pick(bits & among or bits, rng), 0, len(text))]
         return self._fall_back(text, rng)
 
     def _pick(self, bits: int, rng: np.random.Generator) -> Face:
