@@ -42,6 +42,13 @@ _DATES = (
 )
 _FIGURES = (*_AMOUNTS, *_COUNTS, *_CODES[:2])
 _LEAST_EM = 9
+# Shares of a receipt's width: what was bought, then figures.
+_GOODS: tuple[tuple[tuple[float, float], ...], ...] = (
+    ((0, 0.72), (0.76, 1)),
+    ((0, 0.48), (0.5, 0.6), (0.62, 0.79), (0.81, 1)),
+    ((0, 0.36), (0.38, 0.5), (0.52, 0.6), (0.62, 0.7), (0.72, 0.82), (0.84, 1)),
+    ((0, 0.5), (0.55, 0.75), (0.8, 1)),
+)
 
 
 @dataclass(slots=True)
@@ -108,7 +115,7 @@ class _Desk:
         x = left if align == "start" else right - line.width if align == "end" else (left + right - line.width) / 2
         return self.sheet.put(line, x, baseline - line.baseline, grey=self.grey if grey is None else grey, layer=layer)
 
-    def below(self, line: Line | None, box: Box, align: Align, y: float, gap: float, **ink: int) -> float:
+    def below(self, line: Line | None, box: Box, align: Align, y: float, gap: float) -> float:
         """A line below `y`, its ink no nearer than a pixel and its baseline at least `gap` further on; its new `y`.
 
         `y` is that of the last baseline or edge. A line that does not fit into the box is left out, and `y` is then
@@ -119,7 +126,7 @@ class _Desk:
         baseline = max(y + gap, self.floor(box, y + gap) + line.baseline + 1)
         if baseline - line.baseline + line.height > box[3]:
             return box[3] + 1
-        self.put(line, box, align, round(baseline), **ink)
+        self.put(line, box, align, round(baseline))
         return round(baseline)
 
     def floor(self, box: Box, baseline: float) -> float:
@@ -491,15 +498,13 @@ class PageMaker:
                 row([(f"{key} {value}", 0, 1, "start")])
         separator()
         # The goods.
-        style = desk.whole(0, 3)
-        edges = ((0, 0.72), (0.76, 1)) if style == 0 else ((0, 0.48), (0.5, 0.6), (0.62, 0.79), (0.81, 1))
-        if style >= 2:
-            edges = ((0, 0.36), (0.38, 0.5), (0.52, 0.6), (0.62, 0.7), (0.72, 0.82), (0.84, 1))
+        style = desk.whole(0, len(_GOODS) - 1)
+        edges = _GOODS[style]
         if desk.chance(0.7):
             heads = [(words.phrase(1, 12), *edges[0], "start")] + [
                 (words.phrase(1, 8), *edge, "end") for edge in edges[1:]
             ]
-            row(heads)  # type: ignore[arg-type]
+            row(heads)
             separator()
         for _ in range(desk.whole(1, 12)):
             name = words.phrase(desk.whole(1, 4))
@@ -691,7 +696,7 @@ class PageMaker:
         last = 0.0
         for number in range(rows):
             bottom = top + pitch
-            if number == 0 and desk.chance(0.4) or (banded and number % 2):
+            if (number == 0 and desk.chance(0.4)) or (banded and number % 2):
                 desk.sheet.fill((box[0], top, box[2], bottom), desk.whole(200, 240))
             baseline = round(top + 0.5 * (pitch + 0.7 * em))
             for column, is_figure, align, pattern in zip(columns, figures, aligns, patterns, strict=True):
@@ -748,9 +753,10 @@ class PageMaker:
             else:
                 line = desk.line(self._set.pattern(desk.one(_CODES)), desk.other, round(em * desk.between(0.9, 1.6)))
                 quarters = desk.one((1, 3))
-                if line is not None and sheet.is_free((x, y, x + line.height, y + line.width)):
-                    if y + line.width < sheet.height and x + line.height < sheet.width:
-                        sheet.put(line, x, y, grey=desk.grey, quarters=quarters)
+                if line is None or y + line.width > sheet.height or x + line.height > sheet.width:
+                    continue
+                if sheet.is_free((x, y, x + line.height, y + line.width)):
+                    sheet.put(line, x, y, grey=desk.grey, quarters=quarters)
 
     def _ink(self, desk: _Desk) -> Image | None:
         """A layer of blue, red or violet ink, or None for the black one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 Box = tuple[float, float, float, float]
@@ -29,4 +31,4 @@ def cut(box: Box, count: int, rng: np.random.Generator, least: float = 0.0) -> l
         count = max(1, min(count, int((right - left) / least)))
     shares = 0.5 + rng.random(count)
     edges = left + np.concatenate(([0.0], np.cumsum(shares / shares.sum()))) * (right - left)
-    return [(float(a), top, float(b), bottom) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(float(a), top, float(b), bottom) for a, b in pairwise(edges)]

@@ -61,7 +61,7 @@ class PagePipeline:
         self._degradation = recipe.degrade_ops()
 
     @cached_property
-    def _maker(self) -> PageMaker:
+    def maker(self) -> PageMaker:
         recipe, charset = self.recipe, self.charset
         upper = recipe.corpus.model_copy(update={"case": Case(as_is=0.1, upper=1.0)})
         typesetter = Typesetter(recipe, self.source, TextSource(upper, charset), self.book, charset)
@@ -187,7 +187,7 @@ class PagePipeline:
         raise ScriptoriumError(f"page {index}: {_ATTEMPTS} attempts were refused ({reasons}); loosen the recipe")
 
     def _shot(self, rng: np.random.Generator) -> tuple[Shot, str]:
-        sheet, kind = self._maker.make(rng)
+        sheet, kind = self.maker.make(rng)
         shot = shoot(sheet, self.recipe.page, self.recipe.colour, self._papers, self._desks, rng)
         if not any(label.text != IGNORED for label in shot.labels):
             raise Refused(_NO_TEXT)

@@ -236,7 +236,7 @@ class Shot:
 
     Attributes:
         image: `uint8`, height × width × 3, or height × width where all is grey.
-        ink: `uint8`, height × width: the sheet's tone as it lies in the picture; 255 without ink.
+        ink: `uint8`, height × width: ink of all colours as it lies in the picture; 255 where there is none.
         labels: in the picture.
         ground: kind of the paper.
     """
@@ -290,7 +290,9 @@ def shoot(
     image = _printed(image, ink, _absorbed(level, colour, rng))
     for taken, layer in sheet.colours:
         bare = cv2.bitwise_not(layer)
-        image = _printed(image, bare if straight else warp.apply(bare, (width, height), 255), taken)
+        bare = bare if straight else warp.apply(bare, (width, height), 255)
+        image = _printed(image, bare, taken)
+        ink = cv2.min(ink, bare)
     if edge:
         image = _on_desk(image, sheet, warp, desks, rng)
     return Shot(image, ink, _moved(sheet.labels, warp, width, height, page), kind)
@@ -396,9 +398,8 @@ def _moved(labels: Sequence[Label], warp: geometry.Warp, width: int, height: int
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
             continue
         text = label.text
-        if left < -_MARGIN or top < -_MARGIN or right > width + _MARGIN or bottom > height + _MARGIN:
-            text = IGNORED
-        elif _lowest(ahead) < page.legible[0]:
+        whole = min(left, top) >= -_MARGIN and right <= width + _MARGIN and bottom <= height + _MARGIN
+        if not whole or _lowest(ahead) < page.legible[0]:
             text = IGNORED
         moved.append(Label(text, polygon, parts))
     return moved

@@ -260,7 +260,7 @@ class Typesetter:
         return Line(mask, text, units, boxes, ink.blank, height - ink.baseline + ppem / 2, ppem, True)
 
     def filled(self, type_: Type, ppem: int, length: float, *, justified: bool = False, upright: bool = False) -> Line:
-        """As many of the page's next words as go on a line (or into a column) of `length` pixels; at least a part of one.
+        """As many of the page's next words as go on a line or into a column of `length` pixels; at least a part of one.
 
         Args:
             type_: face.
@@ -316,10 +316,8 @@ class Typesetter:
         self.words.back(text[cut:].split())
         if len(kept) < len(text):
             # In one direction a part of the glyphs will do; else the order of runs may change.
-            if len(runs) == 1 and not runs[0].rtl:
-                runs = [_part(runs[0], len(kept))]
-            else:
-                runs = self._shaped(kept, type_)
+            alone = len(runs) == 1 and not runs[0].rtl
+            runs = [_part(runs[0], len(kept))] if alone else self._shaped(kept, type_)
         spacing = 0.0
         room = length - float(reach[len(kept) - 1])
         if justified and room > 0:
