@@ -114,7 +114,7 @@ def test_turned_texts_begin_at_their_own_top_left(quarters):
 def test_texts_at_any_angle_lie_in_their_polygons(angle, width, height):
     sheet = Sheet(320, 320, margin=0.0)
     sheet.put_turned(block_of(width, height), 160, 160, angle, grey=0)
-    share, dark = ink_within(sheet.tone, sheet.labels[0].polygon)
+    share, _ = ink_within(sheet.tone, sheet.labels[0].polygon)
     assert share >= 0.97  # what lies beyond is the half-covered rim
     area = float(np.sum(255.0 - sheet.tone)) / 255
     assert area == pytest.approx(width * height, rel=0.05)
@@ -194,7 +194,7 @@ def boxes_of(sheet):
 
 def overlaps(boxes, shrink):
     """Pairs of boxes that overlap once each is `shrink` pixels smaller on all sides."""
-    x0, y0, x1, y1 = (boxes + (shrink, shrink, -shrink, -shrink)).T
+    x0, y0, x1, y1 = (boxes + np.array((shrink, shrink, -shrink, -shrink))).T
     met = (x0[:, None] < x1) & (x1[:, None] > x0) & (y0[:, None] < y1) & (y1[:, None] > y0)
     return [(i, j) for i, j in zip(*np.nonzero(met), strict=True) if i < j]
 

@@ -91,11 +91,9 @@ class _Desk:
 
     def short(self, text: str, width: float, type_: Type | None = None, em: int | None = None) -> Line | None:
         """The same, with words left out at the end until it is no wider than `width`; None where one is too wide."""
-        line = self.line(text, type_, em)
-        while line is not None and line.width > width:
-            text = text.rpartition(" ")[0]
-            line = self.line(text, type_, em) if text else None
-        return line
+        with suppress(Refused):
+            return self.set.short(text, type_ or self.body, em or self.em, width)
+        return None
 
     def put(
         self,

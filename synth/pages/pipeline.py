@@ -62,6 +62,7 @@ class PagePipeline:
 
     @cached_property
     def maker(self) -> PageMaker:
+        """What sets pages, before they are photographed."""
         recipe, charset = self.recipe, self.charset
         upper = recipe.corpus.model_copy(update={"case": Case(as_is=0.1, upper=1.0)})
         typesetter = Typesetter(recipe, self.source, TextSource(upper, charset), self.book, charset)

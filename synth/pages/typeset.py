@@ -155,10 +155,8 @@ class Typesetter:
         self._book, self._charset = book, charset
         self._cache = GlyphCache()
         self._fixed = sum(1 << number for number, info in enumerate(book.faces) if info.monospaced)
-        self._numbers: dict[FaceInfo, int] = {}
         self._heavy: dict[str, list[FaceInfo]] = {}
-        for number, info in enumerate(book.faces):
-            self._numbers.setdefault(info, number)
+        for info in book.faces:
             if info.weight >= _BOLD and not info.italic:
                 self._heavy.setdefault(info.family, []).append(info)
         self._common = self._covering_most()
@@ -206,7 +204,7 @@ class Typesetter:
             except Uncovered:
                 self.words.next()
                 continue
-            found = Type(face, 1 << self._numbers[face.info])
+            found = Type(face, self._book.bit(face.info))
             if free or _is_plain(face.info):
                 break
         if found is None:
@@ -220,7 +218,7 @@ class Typesetter:
         if not heavy:
             return of
         info = heavy[int(self._rng.random() * len(heavy))]
-        return Type(self._book.open(info), 1 << self._numbers[info])
+        return Type(self._book.open(info), self._book.bit(info))
 
     def pattern(self, pattern: str) -> str:
         """A text by a pattern; words of the corpus instead where the charset or the fonts lack its characters."""
@@ -238,6 +236,25 @@ class Typesetter:
         """A text on one line. Raises Refused where it cannot be drawn."""
         runs = self._shaped(text, type_)
         return self._drawn(text, runs, ppem, spacing)
+
+    def short(self, text: str, type_: Type, ppem: int, length: float) -> Line | None:
+        """As many of a text's words, from its beginning, as go on a line of `length` pixels; None where none does.
+
+        Raises:
+            Refused: it cannot be drawn.
+        """
+        runs = self._shaped(text, type_)
+        reach = _reach(runs, len(text), ppem)
+        fits = int(np.searchsorted(reach, length, "right"))
+        if fits < len(text):
+            cut = text.rfind(" ", 0, fits + 1)
+            if cut <= 0:
+                return None
+            text = text[:cut]
+            runs = self._cut(runs, text, type_)
+        line = self._drawn(text, runs, ppem, 0.0)
+        # Ink may reach beyond its advances.
+        return line if line.width <= length else None
 
     def column(self, text: str, type_: Type, ppem: int, digits: int = 0) -> Line:
         """A text from top to bottom. Raises Refused where it cannot be drawn."""
@@ -303,21 +320,13 @@ class Typesetter:
 
     def _fitted(self, text: str, type_: Type, ppem: int, length: float, justified: bool) -> Line:
         runs = self._shaped(text, type_)
-        scale_to = ppem
-        advances = np.zeros(len(text))
-        for run in runs:
-            np.add.at(advances, run.clusters, np.asarray(run.advances) * (scale_to / run.face.upem))
-        reach = np.cumsum(advances)
+        reach = _reach(runs, len(text), ppem)
         fits = int(np.searchsorted(reach, length, "right"))
-        cut = len(text)
-        if fits < len(text):
-            cut = self._break(text, fits)
+        cut = self._break(text, fits) if fits < len(text) else len(text)
         kept = text[:cut].rstrip()
         self.words.back(text[cut:].split())
         if len(kept) < len(text):
-            # In one direction a part of the glyphs will do; else the order of runs may change.
-            alone = len(runs) == 1 and not runs[0].rtl
-            runs = [_part(runs[0], len(kept))] if alone else self._shaped(kept, type_)
+            runs = self._cut(runs, kept, type_)
         spacing = 0.0
         room = length - float(reach[len(kept) - 1])
         if justified and room > 0:
@@ -342,6 +351,13 @@ class Typesetter:
         ends = [0, *accumulate(map(len, split_units(text, "grapheme")))]
         return max([end for end in ends if end <= fits] or [0]) or ends[1]
 
+    def _cut(self, runs: list[Run], kept: str, type_: Type) -> list[Run]:
+        """The runs of a text's beginning, given those of the whole."""
+        # In one direction a part of the glyphs will do; else the order of runs may change.
+        if len(runs) == 1 and not runs[0].rtl:
+            return [_part(runs[0], len(kept))]
+        return self._shaped(kept, type_)
+
     def _shaped(self, text: str, type_: Type) -> list[Run]:
         try:
             return shape_line(
@@ -358,7 +374,7 @@ class Typesetter:
                 return [(used.face, 0, len(text))]
         faces = self._book.choose(text, self._rng, self._common)
         if len(faces) == 1:
-            self._used.append(Type(faces[0][0], 1 << self._numbers[faces[0][0].info]))
+            self._used.append(Type(faces[0][0], self._book.bit(faces[0][0].info)))
         return faces
 
     def _units(self, text: str) -> list[str]:
@@ -371,6 +387,14 @@ class Typesetter:
         except NoInk:
             raise Refused("text cannot be drawn") from None
         return Line(ink.mask, text, units, ink.boxes, ink.blank, ink.baseline, ppem)
+
+
+def _reach(runs: list[Run], length: int, ppem: int) -> NDArray[np.float64]:
+    """How far a text of `length` code points reaches after each of them, pixels."""
+    advances = np.zeros(length)
+    for run in runs:
+        np.add.at(advances, run.clusters, np.asarray(run.advances) * (ppem / run.face.upem))
+    return np.cumsum(advances)
 
 
 def _part(run: Run, stop: int) -> Run:
