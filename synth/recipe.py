@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from augment.pixel import Degrade, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
 from synth.data import data_file
-from synth.pages.settings import Page
+from synth.pages.settings import Page, Scene
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml, set_key
 
 RecipeError = ConfigError
@@ -435,6 +435,7 @@ class Recipe(Section):
     )
     legibility: Legibility = Legibility()
     page: Page = Page()
+    scene: Scene = Scene()
     output: Output = Output()
 
     def degrade_ops(self) -> Degrade:

@@ -208,8 +208,7 @@ def test_texts_never_lie_upon_each_other(kind, tmp_path, dejavu):
     )
     texts = 0
     for index in range(12):
-        sheet, made = pages.maker.make(np.random.default_rng(index))
-        assert made == kind
+        sheet = pages.pages.make(kind, np.random.default_rng(index))
         texts += len(sheet.labels)
         assert not overlaps(boxes_of(sheet), 0.1), index
         inside = boxes_of(sheet)
@@ -226,7 +225,7 @@ def test_ink_of_real_pages_lies_in_their_polygons(pipeline):
     )
     pages = PagePipeline(recipe)
     for index in range(8):
-        sheet, _ = pages.maker.make(np.random.default_rng(index))
+        sheet = pages.pages.make("cover", np.random.default_rng(index))
         # With a desk around it, as what a scanner shows beside a sheet may be black.
         shot = shot_of(sheet, index, edge=1.0, **LYING["curled"])
         mask = np.zeros(shot.ink.shape, np.uint8)

@@ -178,9 +178,6 @@ class PageMaker:
         self._page = page
         self._vertical = vertical
         self._pictures = pictures
-        self._kinds: list[PageKind] = [kind for kind, weight in page.kinds.items() if weight > 0]
-        weights = np.array([page.kinds[kind] for kind in self._kinds])
-        self._sums = np.cumsum(weights / weights.sum())
         self._makers: dict[PageKind, Callable[[_Desk], None]] = {
             "text": self._text,
             "dense": self._text,
@@ -190,13 +187,12 @@ class PageMaker:
             "table": self._table,
         }
 
-    def make(self, rng: np.random.Generator) -> tuple[Sheet, str]:
-        """One sheet and its kind.
+    def make(self, kind: PageKind, rng: np.random.Generator) -> Sheet:
+        """One sheet of a kind.
 
         Raises:
             Refused: its texts cannot be drawn.
         """
-        kind = self._kinds[min(int(np.searchsorted(self._sums, rng.random(), "right")), len(self._kinds) - 1)]
         page, draw = self._page, rng.random
         self._set.begin(rng, capitals=draw() < {"receipt": 0.55, "form": 0.1}.get(kind, 0.03))
         long = page.side[0] + (page.side[1] - page.side[0]) * draw()
@@ -226,7 +222,7 @@ class PageMaker:
         self._makers[kind](desk)
         if draw() < page.marks:
             self._marks(desk)
-        return sheet, kind
+        return sheet
 
     # -- books and letters ------------------------------------------------------------------------------------
 
@@ -455,11 +451,11 @@ class PageMaker:
                 sheet.taken.append((box[0], at, box[2], at + 2))
             else:
                 sign = desk.one(("-", "=", "*", "_", "- ", ".", "~"))
-                line = desk.line((sign * 200)[: max(4, int(width / (0.6 * em)))], type_)
-                if line is not None and line.width > width:
-                    line = desk.line(line.text[: max(2, int(len(line.text) * width / line.width))], type_)
+                sample = desk.line(sign * 10, type_)
+                count = int(10 * width / sample.width) if sample is not None else 0
+                line = desk.line(sign * count, type_) if count > 3 else None
                 floor = desk.floor(box, state["y"] + em)
-                if line is not None and floor + em < box[3]:
+                if line is not None and line.width <= width + em and floor + em < box[3]:
                     top = round(floor + desk.between(0.2, 0.5) * em)
                     sheet.put(line, box[0], top, grey=desk.grey, labelled=False)
                     state["y"] = top + line.height

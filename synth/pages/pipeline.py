@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from synth.compose.background import Backgrounds
 from synth.fonts.book import FontBook
 from synth.handwriting.stitch import Hand
 from synth.pages.kinds import PageMaker
+from synth.pages.scene import SceneMaker
+from synth.pages.settings import PageKind
 from synth.pages.sheet import IGNORED, Label, Shot, contrasts, shoot
 from synth.pages.typeset import Typesetter
 from synth.pipeline import Pipeline, Streams
@@ -30,7 +34,7 @@ from synth.text.source import TextSource
 _ATTEMPTS = 60
 _DESKS: dict[Any, float] = {"wall": 1.0, "grain": 1.0, "cloth": 1.0, "clutter": 1.0, "flat": 0.5}
 _PICTURES: dict[Any, float] = {"clutter": 3.0, "wall": 0.5, "gradient": 0.5}
-_NO_TEXT = "a page without a text to find"
+_NO_TEXT = "nothing to find"
 
 
 class PagePipeline:
@@ -58,15 +62,26 @@ class PagePipeline:
         self._papers = Backgrounds(Background(kinds=kinds or {"flat": 1.0}, strength=strength), seed, 32 << 20)
         self._desks = Backgrounds(Background(paths=paths, kinds=_DESKS), seed, 32 << 20)
         self._shown = Backgrounds(Background(paths=paths, kinds=_PICTURES), seed, 32 << 20)
+        self._seen = Backgrounds(recipe.background, seed, 64 << 20)
         self._degradation = recipe.degrade_ops()
+        self._kinds: list[PageKind] = [kind for kind, weight in recipe.page.kinds.items() if weight > 0]
+        self._sums = list(accumulate(recipe.page.kinds[kind] for kind in self._kinds))
 
     @cached_property
-    def maker(self) -> PageMaker:
-        """What sets pages, before they are photographed."""
+    def _typesetter(self) -> Typesetter:
         recipe, charset = self.recipe, self.charset
         upper = recipe.corpus.model_copy(update={"case": Case(as_is=0.1, upper=1.0)})
-        typesetter = Typesetter(recipe, self.source, TextSource(upper, charset), self.book, charset)
-        return PageMaker(typesetter, recipe.page, recipe.layout.vertical.p, self._shown)
+        return Typesetter(recipe, self.source, TextSource(upper, charset), self.book, charset)
+
+    @cached_property
+    def pages(self) -> PageMaker:
+        """What sets pages, before they are photographed."""
+        return PageMaker(self._typesetter, self.recipe.page, self.recipe.layout.vertical.p, self._shown)
+
+    @cached_property
+    def scenes(self) -> SceneMaker:
+        """What paints scenes."""
+        return SceneMaker(self.recipe, self._typesetter, self._seen)
 
     # -- what the engine and the reports ask of a pipeline ----------------------------------------------------
 
@@ -162,7 +177,7 @@ class PagePipeline:
         if index < 0:
             raise IndexError("samples are counted from 0")
         refusals: list[tuple[str, str]] = []
-        for surfaces in (self._desks, self._shown):
+        for surfaces in (self._desks, self._shown, self._seen):
             surfaces.turn_to(index)
         for attempt in range(_ATTEMPTS):
             rng = self._streams.at(index, attempt)
@@ -188,8 +203,12 @@ class PagePipeline:
         raise ScriptoriumError(f"page {index}: {_ATTEMPTS} attempts were refused ({reasons}); loosen the recipe")
 
     def _shot(self, rng: np.random.Generator) -> tuple[Shot, str]:
-        sheet, kind = self.maker.make(rng)
-        shot = shoot(sheet, self.recipe.page, self.recipe.colour, self._papers, self._desks, rng)
+        kind = self._kinds[bisect_right(self._sums, rng.random() * self._sums[-1], 0, len(self._sums) - 1)]
+        if kind == "scene":
+            shot = self.scenes.make(rng)
+        else:
+            sheet = self.pages.make(kind, rng)
+            shot = shoot(sheet, self.recipe.page, self.recipe.colour, self._papers, self._desks, rng)
         if not any(label.text != IGNORED for label in shot.labels):
             raise Refused(_NO_TEXT)
         return shot, kind

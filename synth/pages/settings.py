@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from augment.pixel import LengthRange, ShareRange
+from augment.pixel import CountRange, LengthRange, PositiveRange, ShareRange
 from synth.strict import Section
 
-PageKind = Literal["text", "dense", "cover", "receipt", "form", "table"]
+PageKind = Literal["text", "dense", "cover", "receipt", "form", "table", "scene"]
 
 
 def _ordered(pair: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -63,3 +63,24 @@ class Page(Section):
         if not any(self.kinds.values()):
             raise ValueError("kinds: no kind of page has a weight above zero")
         return self
+
+
+class Scene(Section):
+    """Scenes (the kind `scene`): texts on signs and surfaces of a picture; colours and effects as for lines."""
+
+    side: _Sides = Field((560, 900), description="longer side of the picture, pixels")
+    blocks: CountRange = Field((1, 9), description="groups of lines that lie alike; fewer where there is no room")
+    lines: CountRange = Field((1, 4), description="lines in a group; fewer are more frequent")
+    words: CountRange = Field((1, 3), description="words in a line")
+    em: ShareRange = Field(
+        (0.012, 0.3), description="size over the picture's shorter side; small ones are more frequent"
+    )
+    panel: _Share = Field(0.4, description="share of groups on a panel of one colour")
+    steep: _Share = Field(0.12, description="share of groups turned by up to 90 degrees instead of geometry.rotation")
+    partial: _Share = Field(0.08, description="share of groups that the picture's edge may cut; such texts are ###")
+    things: CountRange = Field((2, 12), description="shapes without text: windows, stripes, boards, blobs")
+    busy: PositiveRange = Field(
+        (8.0, 40.0),
+        description="greatest standard deviation in grey levels of a surface that is "
+        "written on without a panel, drawn for each group",
+    )

@@ -27,7 +27,9 @@ Image: TypeAlias = NDArray[Any]
 """`uint8`, height × width or height × width × 3."""
 
 _MARGIN = 2.0  # pixels; no polygon stands further off its ink
-_BENT = ((30.0, 7), (6.0, 4))  # from so many times its height on, a bent line's edge has so many points
+# Pixels by which the middle of an edge may be off the line between its ends, for polygons of 4 and 8 points: with 8, an
+# edge is of three parts, each of which is off by a ninth.
+_BENT = (0.4, 6.0)
 
 
 @dataclass(slots=True)
@@ -295,7 +297,7 @@ def shoot(
         ink = cv2.min(ink, bare)
     if edge:
         image = _on_desk(image, sheet, warp, desks, rng)
-    return Shot(image, ink, _moved(sheet.labels, warp, width, height, page), kind)
+    return Shot(image, ink, moved(sheet.labels, warp, width, height, page), kind)
 
 
 def _lie(sheet: Sheet, page: Page, edge: bool, rng: np.random.Generator) -> tuple[geometry.Warp, int, int]:
@@ -380,8 +382,8 @@ def _on_desk(image: Image, sheet: Sheet, warp: geometry.Warp, desks: Backgrounds
     return cv2.add(cv2.multiply(three, over, scale=1 / 255), cv2.multiply(desk, cv2.bitwise_not(over), scale=1 / 255))
 
 
-def _moved(labels: Sequence[Label], warp: geometry.Warp, width: int, height: int, page: Page) -> list[Label]:
-    """Labels in the picture: those outside are gone, those cut off or too low are to be ignored."""
+def moved(labels: Sequence[Label], warp: geometry.Warp, width: int, height: int, page: Page) -> list[Label]:
+    """Labels in a picture of `width` × `height`: those outside are gone, those cut off or too low are to be ignored."""
     if not labels:
         return []
     quads = np.stack([label.polygon for label in labels])
@@ -389,10 +391,10 @@ def _moved(labels: Sequence[Label], warp: geometry.Warp, width: int, height: int
     units = np.concatenate([label.units for label in labels])
     ends = np.cumsum([len(label.units) for label in labels])[:-1]
     unit_parts = np.split(warp.forward(units), ends)
-    moved: list[Label] = []
+    found: list[Label] = []
     corners = warp.forward(quads)
     for label, quad, ahead, parts in zip(labels, quads, corners, unit_parts, strict=True):
-        polygon = warp.forward(_more_points(quad)) if bent else ahead
+        polygon = _followed(quad, ahead, warp) if bent else ahead
         left, top = polygon.min(0).tolist()
         right, bottom = polygon.max(0).tolist()
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
@@ -401,8 +403,8 @@ def _moved(labels: Sequence[Label], warp: geometry.Warp, width: int, height: int
         whole = min(left, top) >= -_MARGIN and right <= width + _MARGIN and bottom <= height + _MARGIN
         if not whole or _lowest(ahead) < page.legible[0]:
             text = IGNORED
-        moved.append(Label(text, polygon, parts))
-    return moved
+        found.append(Label(text, polygon, parts))
+    return found
 
 
 def _lowest(quad: NDArray[np.float32]) -> float:
@@ -411,18 +413,21 @@ def _lowest(quad: NDArray[np.float32]) -> float:
     return float(min(sides[0] + sides[2], sides[1] + sides[3]) / 2)
 
 
-def _more_points(quad: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A quad with more points on its longer sides, for lines that bend: 8 or 14 in all."""
+def _followed(quad: NDArray[np.float32], ahead: NDArray[np.float32], warp: geometry.Warp) -> NDArray[np.float32]:
+    """A quad that is bent by a warp, with 4, 8 or 14 points; `ahead` is where its corners come to lie."""
     a, b, c, d = quad
-    along, across = float(np.linalg.norm(b - a)), float(np.linalg.norm(d - a))
-    lying = along >= across
-    ratio = max(along, across) / max(min(along, across), 1.0)
-    count = next((points for least, points in _BENT if ratio >= least), 2)
-    t = np.linspace(0, 1, count, dtype=np.float32)[:, None]
-    if lying:
-        return np.concatenate((a + (b - a) * t, c + (d - c) * t))
-    # From the text's own top-left on all the same.
-    return np.concatenate((a[None], b + (c - b) * t, d + (a - d) * t[:-1]))
+    lying = np.linalg.norm(b - a) >= np.linalg.norm(d - a)
+    ends = ((a, b), (c, d)) if lying else ((b, c), (d, a))
+    straight = (ahead[0] + ahead[1], ahead[2] + ahead[3]) if lying else (ahead[1] + ahead[2], ahead[3] + ahead[0])
+    middles = warp.forward(np.stack([(start + end) / 2 for start, end in ends]))
+    off = float(np.abs(middles - np.stack(straight) / 2).max())
+    if off <= _BENT[0]:
+        return ahead
+    t = np.linspace(0, 1, 4 if off <= _BENT[1] else 7, dtype=np.float32)[:, None]
+    sides = [start + (end - start) * t for start, end in ends]
+    points = np.concatenate(sides)
+    # From the text's own top-left on all the same: that of a column begins the second side's end.
+    return warp.forward(points if lying else np.roll(points, 1, axis=0))
 
 
 def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> NDArray[np.float64]:
