@@ -25,7 +25,7 @@ from synth.pages.settings import PageKind
 from synth.pages.sheet import IGNORED, Label, Shot, contrasts, shoot
 from synth.pages.typeset import Typesetter
 from synth.pipeline import Pipeline, Streams
-from synth.recipe import Background, Case, Recipe
+from synth.recipe import Background, Recipe
 from synth.sample import Sample
 from synth.shards.record import Record
 from synth.text.charset import Charset
@@ -69,9 +69,7 @@ class PagePipeline:
 
     @cached_property
     def _typesetter(self) -> Typesetter:
-        recipe, charset = self.recipe, self.charset
-        upper = recipe.corpus.model_copy(update={"case": Case(as_is=0.1, upper=1.0)})
-        return Typesetter(recipe, self.source, TextSource(upper, charset), self.book, charset)
+        return Typesetter(self.recipe, self.book, self.charset)
 
     @cached_property
     def pages(self) -> PageMaker:
@@ -187,8 +185,7 @@ class PagePipeline:
                 refusals.append((refusal.reason, refusal.detail))
                 continue
             finally:
-                refusals += [("text " + reason, "") for reason in self.source.refusals.elements()]
-                self.source.refusals.clear()
+                refusals += [("text " + reason, "") for reason in self._typesetter.refusals()]
             image, encoded = self._finished(shot, rng)
             shot.image = image
             meta = {

@@ -45,6 +45,7 @@ class Page(Section):
         description="texts lower than the first are labelled ###, in pixels, and so are texts "
         "lower than the second whose contrast is below legibility.contrast",
     )
+    mixed: _Share = Field(0.1, description="share of pages with texts of all corpus files; the others keep to one")
     families: _Share = Field(0.5, description="share of pages with a second family")
     display: _Share = Field(0.15, description="share of faces that may look written or decorative")
     marks: _Share = Field(0.35, description="share of pages with stamps, scribble, bar codes, logos, pictures")

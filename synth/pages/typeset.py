@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
@@ -19,9 +20,9 @@ from synth.fonts.face import Face
 from synth.fonts.index import FaceInfo
 from synth.handwriting.reference import looks_written
 from synth.pages.settings import Page
-from synth.recipe import Recipe
+from synth.recipe import Case, CorpusFile, Recipe
 from synth.render.line import GlyphCache, NoInk, draw_line
-from synth.render.shape import LOOSE, Run, Undrawable, script_of, shape_line
+from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.text import bidi
 from synth.text.charset import Charset
@@ -135,23 +136,36 @@ class Words:
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Where a page's texts come from.
+
+    Attributes:
+        source: of the texts.
+        capitals: the same in capitals.
+        common: faces that draw what is frequent in them, as bits.
+    """
+
+    source: TextSource
+    capitals: TextSource
+    common: int
+
+
 class Typesetter:
     """Faces and texts of a recipe, for pages; built once per process. `begin` starts a page.
 
+    The texts of a page come from one file of the corpus, as pages are in one language; those of a share of
+    `page.mixed` from all of them.
+
     Args:
         recipe: its `corpus`, `fonts` and `page` sections are used.
-        source: the corpus's texts.
-        capitals: the same in capitals.
         book: the faces.
         charset: the dictionary that texts keep to, if any.
     """
 
-    def __init__(
-        self, recipe: Recipe, source: TextSource, capitals: TextSource, book: FontBook, charset: Charset | None
-    ) -> None:
+    def __init__(self, recipe: Recipe, book: FontBook, charset: Charset | None) -> None:
         self._corpus = recipe.corpus
         self._page: Page = recipe.page
-        self._source, self._capitals = source, capitals
         self._book, self._charset = book, charset
         self._cache = GlyphCache()
         self._fixed = sum(1 << number for number, info in enumerate(book.faces) if info.monospaced)
@@ -159,7 +173,11 @@ class Typesetter:
         for info in book.faces:
             if info.weight >= _BOLD and not info.italic:
                 self._heavy.setdefault(info.family, []).append(info)
-        self._common = self._covering_most()
+        files = [file for file in self._corpus.files if file.weight]
+        self._parts = [self._texts((file,)) for file in files] if len(files) > 1 else []
+        self._all = self._texts(self._corpus.files)
+        self._weights = list(accumulate(file.weight for file in files))
+        self._now = self._all
         self._patterns: dict[str, Template] = {}
         self._used: list[Type] = []
         self._rng: np.random.Generator
@@ -169,16 +187,34 @@ class Typesetter:
     def begin(self, rng: np.random.Generator, capitals: bool = False) -> None:
         """Start a page: its texts and faces are drawn from `rng` alone."""
         self._rng = rng
-        source = self._capitals if capitals else self._source
+        self._now = self._all
+        if self._parts and rng.random() >= self._page.mixed:
+            self._now = self._parts[
+                bisect_right(self._weights, rng.random() * self._weights[-1], 0, len(self._parts) - 1)
+            ]
+        source = self._now.capitals if capitals else self._now.source
         self.words = Words(lambda: source.draw(rng))
         sample = self.words.phrase(4)
         self.words.back(sample.split())
         self.rtl = bidi.levels(sample, self._corpus.direction)[1] == 1
         self._used = []
 
-    def _covering_most(self) -> int:
-        """The faces that draw what is frequent in the corpus, and digits where any face draws both; as bits."""
-        counts = self._source.characters()
+    def refusals(self) -> Iterator[str]:
+        """Why texts were refused since this was asked last, a reason for each."""
+        for texts in (self._all, *self._parts):
+            for source in (texts.source, texts.capitals):
+                yield from source.refusals.elements()
+                source.refusals.clear()
+
+    def _texts(self, files: tuple[CorpusFile, ...]) -> _Texts:
+        corpus = self._corpus.model_copy(update={"files": files})
+        upper = corpus.model_copy(update={"case": Case(as_is=0.1, upper=1.0)})
+        source = TextSource(corpus, self._charset)
+        return _Texts(source, TextSource(upper, self._charset), self._covering_most(source))
+
+    def _covering_most(self, source: TextSource) -> int:
+        """The faces that draw what is frequent in texts, and digits where any face draws both; as bits."""
+        counts = source.characters()
         least = _RARE * sum(counts.values())
         bits = self._book.covering("".join(c for c, count in counts.items() if count > least))
         with_digits = bits & self._book.covering(self._corpus.digits + ".,:-/()")
@@ -199,7 +235,7 @@ class Typesetter:
             words = [self.words.next() for _ in range(3)]
             self.words.back(words)
             try:
-                among = self._common & (self._fixed if fixed else -1) or self._common
+                among = self._now.common & (self._fixed if fixed else -1) or self._now.common
                 face = self._book.choose("".join(words), rng, among)[0][0]
             except Uncovered:
                 self.words.next()
@@ -367,15 +403,29 @@ class Typesetter:
             raise Refused("text cannot be drawn") from None
 
     def _faces(self, text: str, type_: Type) -> list[tuple[Face, int, int]]:
-        able = self._book.covering(text)
-        # What the face lacks the page's others draw, and so on all lines the same.
+        if self._book.covering(text) & type_.bit:
+            return [(type_.face, 0, len(text))]
+        # What the face lacks, the page's other faces draw, and so on all lines the same.
+        parts: list[tuple[Face, int, int]] = []
+        at = 0
+        for cluster in split_units(text, "grapheme"):
+            face = type_.face if cluster.isspace() else self._able(cluster, type_)
+            if parts and (parts[-1][0] is face or cluster.isspace()):
+                parts[-1] = (parts[-1][0], parts[-1][1], at + len(cluster))
+            else:
+                parts.append((face, at, at + len(cluster)))
+            at += len(cluster)
+        return parts
+
+    def _able(self, cluster: str, type_: Type) -> Face:
+        """The face that draws a cluster on a line of another: that face itself if it can."""
+        able = self._book.covering(cluster)
         for used in (type_, *self._used):
             if able & used.bit:
-                return [(used.face, 0, len(text))]
-        faces = self._book.choose(text, self._rng, self._common)
-        if len(faces) == 1:
-            self._used.append(Type(faces[0][0], self._book.bit(faces[0][0].info)))
-        return faces
+                return used.face
+        face = self._book.choose(cluster, self._rng, self._now.common)[0][0]
+        self._used.append(Type(face, self._book.bit(face.info)))
+        return face
 
     def _units(self, text: str) -> list[str]:
         return split_units(text, self._corpus.unit) if self._charset is None else self._charset.split(text)
@@ -415,6 +465,3 @@ def _part(run: Run, stop: int) -> Run:
 def _is_plain(info: FaceInfo) -> bool:
     """Whether a face is one for running text, by what it says of itself."""
     return not (looks_written(info) or {"like handwriting", "decorative", "symbols"}.intersection(hints(info)))
-
-
-__all__ = ["LOOSE", "Line", "Type", "Typesetter", "Words"]
