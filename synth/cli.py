@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from synth.cli_charset import charset
+from synth.cli_convert import convert
 from synth.cli_corpus import corpus
 from synth.cli_handwriting import handwriting
 from synth.cli_script import fonts_audit, script
@@ -376,6 +377,7 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
 
 
 main.add_command(charset)
+main.add_command(convert)
 main.add_command(corpus)
 main.add_command(handwriting)
 fonts.add_command(fonts_audit)
