@@ -36,13 +36,14 @@ def _square(size: int) -> NDArray[np.uint8]:
     return np.ones((size, size), np.uint8)
 
 
+_WIDEST = 20  # pixels; no stroke of interest is wider
 _CROSS = np.asarray(cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), np.uint8)
 
 
 def _toward_ground(image: Image, weight: NDArray[np.uint8]) -> Image:
     """Blend ink toward the ground around it: weight 0 keeps, 255 removes; height × width × 3."""
-    # Local extreme over more than a stroke's width.
-    box = _square(2 * max(1, round(min(image.shape[:2]) / 9)) + 1)
+    # Local extreme over more than a stroke's width; of whole pages no stroke is a ninth as wide.
+    box = _square(2 * min(max(1, round(min(image.shape[:2]) / 9)), _WIDEST) + 1)
     if ink_is_dark(image):
         lost = cv2.multiply(cv2.subtract(cv2.dilate(image, box), image), weight, scale=1.0 / 255.0)
         return np.asarray(cv2.add(image, lost), np.uint8)

@@ -37,19 +37,19 @@ _SHOWN: Final = 10  # and that the closing text shows
 _NO_IMAGE: Final = "does not decode as an image"
 
 
-class _Source(Protocol):
+class Source(Protocol):
     """Labelled images by index. Picklable; opens its files in the process that reads them."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> tuple[bytes, bytes]:
-        """Encoded image and label as they are stored. `_Broken` where they cannot be read."""
+        """Encoded image and label as they are stored. `Broken` where they cannot be read."""
 
     def name(self, index: int) -> str:
         """The record, for people."""
 
 
-class _Broken(Exception):
+class Broken(Exception):
     """A record that cannot be used; the message is the reason."""
 
 
@@ -68,7 +68,7 @@ class _Shards:
         try:
             return self._reader.frame(index)[:2]
         except (ScriptoriumError, lmdb.Error):
-            raise _Broken("missing") from None
+            raise Broken("missing") from None
 
     def name(self, index: int) -> str:
         return self._reader.name(index)
@@ -107,20 +107,29 @@ class _LabelFile:
     def read(self, index: int) -> tuple[bytes, bytes]:
         path, tab, label = self._line(index)
         if not tab:
-            raise _Broken("a line without a tab")
+            raise Broken("a line without a tab")
         try:
             return (self._root / path.decode()).read_bytes(), label
         except UnicodeDecodeError:
-            raise _Broken("a path that is not UTF-8") from None
+            raise Broken("a path that is not UTF-8") from None
         # ValueError: a null byte.
         except (OSError, ValueError):
-            raise _Broken("no such file, or not to be read") from None
+            raise Broken("no such file, or not to be read") from None
 
     def name(self, index: int) -> str:
         return self._line(index)[0].decode(errors="backslashreplace")
 
 
-def _open(data: Path, root: Path | None) -> _Source:
+def open_source(data: Path, root: Path | None = None) -> Source:
+    """Labelled images in LMDBs, in a folder with `labels.tsv`, or named by a label file.
+
+    Args:
+        data: one of these.
+        root: where a label file's paths start, if not in its own folder.
+
+    Raises:
+        ScriptoriumError: it is none of these, or a data set that is not finished.
+    """
     listed = data / "labels.tsv" if (data / "labels.tsv").is_file() else data
     if not listed.is_dir():
         return _LabelFile(listed, root or listed.parent)
@@ -148,16 +157,16 @@ class _Stock:
     digest: str = ""
 
 
-def _decoded(data: bytes) -> NDArray[np.uint8]:
-    """The image as it is, grey or BGR, 8 bits, turned as its EXIF data say. `_Broken` where it is none."""
+def decoded(data: bytes) -> NDArray[np.uint8]:
+    """An image as it is, grey or BGR, 8 bits, turned as its EXIF data say. `Broken` where it is none."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR) if data else None
     except cv2.error:  # too many pixels
         image = None
     if image is None or not image.size:
-        raise _Broken(_NO_IMAGE)
+        raise Broken(_NO_IMAGE)
     if max(image.shape) > _LONGEST:
-        raise _Broken(f"longer than {_LONGEST:,} px")
+        raise Broken(f"longer than {_LONGEST:,} px")
     return np.asarray(image, np.uint8)
 
 
@@ -165,22 +174,22 @@ def _label(data: bytes) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise _Broken("label not UTF-8") from None
+        raise Broken("label not UTF-8") from None
     if not text:
-        raise _Broken("empty label")
+        raise Broken("empty label")
     return unicodedata.normalize("NFC", text)
 
 
-def _take_stock(source: _Source, progress: bool) -> _Stock:
+def _take_stock(source: Source, progress: bool) -> _Stock:
     """Read all records once: what is broken is known before anything is written, so that resuming finds it again."""
     stock, digest = _Stock(), hashlib.sha256()
     quiet = not (progress and sys.stderr.isatty())
     for index in tqdm(range(len(source)), "reading", unit="image", unit_scale=True, disable=quiet):
         try:
             image, label = source.read(index)
-            _decoded(image)
+            decoded(image)
             text = _label(label)
-        except _Broken as error:
+        except Broken as error:
             stock.skipped[str(error)] += 1
             if len(stock.names) < _LISTED:
                 stock.names.append(f"{source.name(index)}: {error}")
@@ -196,7 +205,7 @@ class _Copies:
     """Makes the records of an augmented data set: of each usable one the original, if wanted, and its copies."""
 
     def __init__(
-        self, source: _Source, usable: array[int], augment: TrainingAugment, times: int, seed: int, originals: bool
+        self, source: Source, usable: array[int], augment: TrainingAugment, times: int, seed: int, originals: bool
     ) -> None:
         self._source, self._usable, self._augment = source, usable, augment
         self._seed = seed
@@ -215,8 +224,8 @@ class _Copies:
     def _of(self, index: int, first: int, copies: range) -> list[Record]:
         try:
             data, stored = self._source.read(index)
-            image, label = _decoded(data), _label(stored)
-        except _Broken as error:
+            image, label = decoded(data), _label(stored)
+        except Broken as error:
             raise ScriptoriumError(
                 f"{self._source.name(index)}: {error}, though it was read before; let nothing change the source, and "
                 "run this again"
@@ -342,7 +351,7 @@ def augment(
             raise ScriptoriumError(f"{output}: is where the images come from; name a new folder")
     if data.is_dir() and output.resolve().is_relative_to(data.resolve()):
         raise ScriptoriumError(f"{output}: lies in {data}, which is to be augmented; name a new folder")
-    source = _open(data, root)
+    source = open_source(data, root)
     stock = _take_stock(source, progress)
     if not stock.usable:
         found = "; ".join([*stock.names[:1], "has no record that can be used" if stock.skipped else "is empty"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from synth.cli_charset import charset
+from synth.cli_convert import convert
 from synth.cli_corpus import corpus
 from synth.cli_handwriting import handwriting
 from synth.cli_script import fonts_audit, script
@@ -56,7 +57,10 @@ def _recipe_options(command: Any) -> Any:
             ),
             click.option("--height", type=int, metavar="PIXELS", help="Image height (recipe: 32)."),
             click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary; other texts are dropped."),
-            click.option("--recipe", default="scene", show_default=True, metavar="NAME|FILE", help="The look."),
+            click.option(
+                "--task", type=click.Choice(["rec", "det"]), help="Crops of lines, or whole pages (recipe: rec)."
+            ),
+            click.option("--recipe", metavar="NAME|FILE", help="The look (default: scene; for --task det, pages)."),
             click.option(
                 "-o",
                 "--override",
@@ -79,7 +83,8 @@ def _load(
     chars: Sequence[Path],
     height: int | None,
     charset: Path | None,
-    recipe: str,
+    task: str | None,
+    recipe: str | None,
     override: Sequence[str],
     seed: int | None,
 ) -> Recipe:
@@ -99,7 +104,11 @@ def _load(
         sections.setdefault("handwriting", {})["weight"] = float(ink == "handwriting")
     if height is not None:
         sections["layout"] = {"height": height}
+    recipe = recipe or ("pages" if task == "det" else "scene")
     loaded = Recipe.load(recipe, corpus=list(corpus), charset=charset, overrides=overrides, **sections)
+    if task is not None and loaded.task != task:
+        others = "pages or scenes" if task == "det" else "scene or document"
+        raise RecipeError(f"--task {task}: recipe {recipe} is of task {loaded.task}; take another, such as {others}")
     if not loaded.corpus.files and not (loaded.corpus.templates and loaded.corpus.template_share == 1):
         raise RecipeError("no corpus: give --corpus FILE, or corpus.files in the recipe")
     if ink == "handwriting" and not loaded.handwriting.chars:
@@ -139,13 +148,15 @@ def generate(
     synth generate --corpus my_language.txt --output data/ --count 100000
     synth generate --corpus a.txt b.txt --output data/ -o corpus.piece=line output.polygons=true
     synth generate --corpus my_language.txt --charset units.txt --min-per-unit 300 --output data/
+    synth generate --task det --corpus my_language.txt --output pages/ --count 2000
     """
     from functools import partial
 
     import cv2
 
     from synth.engine import generate as run
-    from synth.pipeline import Pipeline, located
+    from synth.pages import pipeline_of
+    from synth.pipeline import located
     from synth.report.summary import closing, planned
 
     # Images are small: threads inside OpenCV would only get in each other's way.
@@ -155,7 +166,7 @@ def generate(
     recipe = located(_load(override=override, **recipe_options))
     if recipe.corpus.min_per_unit and count is not None:
         recipe = recipe.with_keys("corpus", plan_span=max(count, 0))
-    pipeline = Pipeline(recipe)
+    pipeline = pipeline_of(recipe)
     for warning in pipeline.warnings:
         complain(f"warning: {warning}")
     if pipeline.plan is not None:
@@ -163,9 +174,9 @@ def generate(
         click.echo(planned(pipeline.plan, count), nl=False)
     count = 10_000 if count is None else count
     wanted = workers or _cores()
-    # A worker takes longer to start than a few hundred images take to make.
-    wanted = wanted if workers else max(1, min(wanted, count // 2000))
-    make = partial(Pipeline, recipe) if wanted > 1 else lambda: pipeline
+    # A worker takes longer to start than a few hundred images take to make, or a few pages.
+    wanted = wanted if workers else max(1, min(wanted, count // (100 if recipe.task == "det" else 2000)))
+    make = partial(pipeline_of, recipe) if wanted > 1 else lambda: pipeline
     summary = run(
         make,
         output,
@@ -197,11 +208,11 @@ def preview(output: Path, count: int, **recipe_options: Any) -> None:
     \b
     synth preview --corpus my_language.txt --recipe document
     """
-    from synth.pipeline import Pipeline
+    from synth.pages import pipeline_of
     from synth.report.preview import write_preview
     from synth.report.summary import counted
 
-    pipeline = Pipeline(_load(**recipe_options))
+    pipeline = pipeline_of(_load(**recipe_options))
     for warning in pipeline.warnings:
         complain(f"warning: {warning}")
     sheet, page = write_preview(pipeline, count, output)
@@ -371,6 +382,7 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
 
 
 main.add_command(charset)
+main.add_command(convert)
 main.add_command(corpus)
 main.add_command(handwriting)
 fonts.add_command(fonts_audit)

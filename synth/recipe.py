@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from augment.pixel import Degrade, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
 from synth.data import data_file
+from synth.pages.settings import Page, Scene
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml, set_key
 
 RecipeError = ConfigError
@@ -418,6 +419,7 @@ class Recipe(Section):
     """All that defines a data set, beside the files it names."""
 
     name: str = Field("recipe", description="for people")
+    task: Literal["rec", "det"] = Field("rec", description="rec: crops of single lines; det: pages with many texts")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="another seed, another stream of samples")
     corpus: Corpus = Corpus()
     fonts: Fonts = Fonts()
@@ -432,6 +434,8 @@ class Recipe(Section):
         default_factory=dict, description="pixel operations by name, in order; see `augment.pixel`"
     )
     legibility: Legibility = Legibility()
+    page: Page = Page()
+    scene: Scene = Scene()
     output: Output = Output()
 
     def degrade_ops(self) -> Degrade:

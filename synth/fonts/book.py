@@ -87,6 +87,7 @@ class FontBook:
         if not faces:
             raise ScriptoriumError("no usable font found: give --fonts DIR or run `synth fonts install SCRIPT`")
         self.faces = tuple(faces)
+        self._numbers = {face: number for number, face in reversed(list(enumerate(self.faces)))}
         self._config = config
         self._open: OrderedDict[tuple[int, int], Face] = OrderedDict()
         self._max_open = max_open
@@ -144,12 +145,21 @@ class FontBook:
             self._proper[number, script] = proper
         return proper
 
+    def bit(self, info: FaceInfo) -> int:
+        """The bit that stands for one of the faces in what `able` and `covering` return."""
+        return 1 << self._numbers[info]
+
     def open(self, info: FaceInfo) -> Face:
         """One of the faces, opened, as the font file has it by default."""
-        return self._opened(self.faces.index(info), 0)
+        return self._opened(self._numbers[info], 0)
 
-    def choose(self, text: str, rng: np.random.Generator) -> list[tuple[Face, int, int]]:
+    def choose(self, text: str, rng: np.random.Generator, among: int = -1) -> list[tuple[Face, int, int]]:
         """Faces for a text as (face, start, stop), in logical order, covering it.
+
+        Args:
+            text: NFC, logical order.
+            rng: draws the face.
+            among: faces to prefer, as bits in the order of `faces`, where some of them cover the text; -1: all.
 
         Raises:
             Uncovered: some characters are in no face.
@@ -162,7 +172,7 @@ class FontBook:
             except KeyError:
                 bits &= self._all if character in _DRAWN_WITHOUT_INK else self.able(character)
         if bits:
-            return [(self._pick(bits, rng), 0, len(text))]
+            return [(self._pick(bits & among or bits, rng), 0, len(text))]
         return self._fall_back(text, rng)
 
     def _pick(self, bits: int, rng: np.random.Generator) -> Face:
@@ -234,7 +244,7 @@ class FontBook:
                         score[number] += weights[i]
             best = max(score.values())
             face = self._pick(sum(1 << n for n, s in score.items() if s > best - 1e-6), rng)
-            bit = 1 << self.faces.index(face.info)
+            bit = self.bit(face.info)
             for i, bits in enumerate(needs):
                 if which[i] < 0 and bits & bit:
                     which[i] = len(chosen)

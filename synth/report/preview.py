@@ -28,7 +28,7 @@ from synth.report.summary import code_points, counted, shown, size
 from synth.sample import Sample
 
 if TYPE_CHECKING:
-    from synth.pipeline import Pipeline
+    from synth.pages import AnyPipeline
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -193,7 +193,7 @@ def write_whole(path: Path, data: bytes) -> None:
             aside.unlink()
 
 
-def write_preview(pipeline: Pipeline, count: int, output: Path) -> tuple[Path, Path]:
+def write_preview(pipeline: AnyPipeline, count: int, output: Path) -> tuple[Path, Path]:
     """Draw samples 0 to `count` - 1 on a contact sheet and on a page.
 
     Args:
@@ -259,7 +259,7 @@ def _decoded(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 
-def _page(pipeline: Pipeline, samples: Sequence[Sample]) -> str:
+def _page(pipeline: AnyPipeline, samples: Sequence[Sample]) -> str:
     recipe = pipeline.recipe
     refusals = sum(len(sample.refusals) for sample in samples)
     corpora = ", ".join(file.path.name for file in recipe.corpus.files) or "templates"

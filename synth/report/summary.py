@@ -16,7 +16,7 @@ from synth.text.charset import Charset
 
 if TYPE_CHECKING:
     from synth.engine import Summary
-    from synth.pipeline import Pipeline
+    from synth.pages import AnyPipeline
     from synth.text.plan import Plan
 
 _KEY = 9  # width of the column of keys
@@ -74,7 +74,7 @@ def absent_units(charset: Charset, units: Iterable[str]) -> list[str]:
     return [unit for position, unit in enumerate(charset.units) if position not in met and unit != " "]
 
 
-def closing(summary: Summary, pipeline: Pipeline) -> str:
+def closing(summary: Summary, pipeline: AnyPipeline) -> str:
     """The closing text of `synth generate`: what was made, what was refused and why, what to do next.
 
     Args:
@@ -89,7 +89,7 @@ def closing(summary: Summary, pipeline: Pipeline) -> str:
     return "\n".join(line for paragraph in paragraphs for line in paragraph) + "\n"
 
 
-def _made(summary: Summary, pipeline: Pipeline) -> list[str]:
+def _made(summary: Summary, pipeline: AnyPipeline) -> list[str]:
     fresh = summary.count - summary.kept
     lines = [_line("made", f"{counted(summary.count, 'image')} in {summary.output}")]
     facts = [counted(summary.shards, "shard")] if summary.shards else []
@@ -180,7 +180,7 @@ def below_minimum(charset: Charset, units: Mapping[str, int], minimum: int) -> l
     return sorted(((unit, n) for unit, n in found if n < minimum and unit != " "), key=lambda item: item[1])
 
 
-def _refused(summary: Summary, pipeline: Pipeline) -> list[str]:
+def _refused(summary: Summary, pipeline: AnyPipeline) -> list[str]:
     lines: list[str] = []
     drops = sum(summary.drops.values())
     if drops:
