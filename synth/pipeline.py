@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -31,7 +32,9 @@ from synth.fonts.index import FaceInfo, FontIndex, scan
 from synth.fonts.install import catalog
 from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Fonts, Recipe
+from synth.render.curve import TooLong, choose_path, draw_along, lay_line, move_along, unwrap
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
+from synth.render.outline import OutlineCache
 from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
@@ -48,6 +51,8 @@ _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
 _FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
+_TOO_LONG = "text longer than its curve"
+_DRAWN = 1.2  # pixels of a curved line's ink for one of the picture
 _CUT_OFF = "planned text cut off"
 _UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
@@ -118,6 +123,7 @@ class _Work:
     jitter: list[tuple[float, float]] | None = field(init=False)
     ppem: int = field(init=False)
     column: _Column | None = field(init=False)
+    curved: bool = field(init=False)
     hand: Manuscript | None = None
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
@@ -161,6 +167,7 @@ class Pipeline:
         self._composer = Composer(recipe, self._backgrounds)
         self._streams = [Streams(recipe.seed)]  # one for each place in a batch: its generator goes through all stages
         self._cache = GlyphCache()
+        self._outlines = OutlineCache()
         self._degradation = recipe.degrade_ops()
         surroundings = recipe.surroundings
         self._neighboured = surroundings.above + surroundings.below + surroundings.beside > 0
@@ -522,6 +529,9 @@ class Pipeline:
             if chances[0] < vertical.p and len(work.drawn.units) > 1:
                 digits = vertical.digits if chances[1] < vertical.combined else 0
                 work.column = _Column(digits, chances[2] < vertical.stacked)
+        work.curved = False
+        if layout.curve.p and not work.plain and work.hand is None and work.column is None:
+            work.curved = rng.random() < layout.curve.p and len(work.drawn.units) > 1
         low, high = layout.size
         # Few sizes, so that glyphs are found in the cache.
         step = int(rng.random() * 4) / 3 if high > low else 0.0
@@ -555,6 +565,8 @@ class Pipeline:
             if work.hand is not None:
                 assert self.hand is not None
                 work.ink = self.hand.draw(work.hand, work.ppem, work.rng, plain=work.plain)
+            elif work.curved:
+                work.ink = self._curve(work)
             else:
                 work.ink = drawing(
                     work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
@@ -575,6 +587,20 @@ class Pipeline:
                     mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
         work.draft = Draft(work.ink, neighbours)
+
+    def _curve(self, work: _Work) -> Ink:
+        """Ink of a line along a curve."""
+        config = self.recipe.layout.curve
+        laid = lay_line(work.runs, self._outlines, spacing=work.spacing, jitter=work.jitter)
+        try:
+            line = move_along(laid, choose_path(config, laid, work.rng), work.drawn.units)
+        except TooLong:
+            raise Refused(_TOO_LONG) from None
+        if config.unwrap:
+            return unwrap(line, work.ppem, config.slack, work.rng)
+        # About as large as the picture will show it: a line that rises high has small letters.
+        size = self.recipe.layout.height * _DRAWN / max(line.height, 1.0)
+        return draw_along(line, max(6, math.ceil(size)))
 
     def _place(self, work: _Work) -> None:
         if not work.plain:
@@ -682,6 +708,10 @@ class Pipeline:
             meta["plain"] = True
         if work.column is not None:
             meta["vertical"] = True
+        if work.curved:
+            meta["curved"] = True
+        if work.composed.outline is not None:
+            meta["polygon"] = work.composed.outline.round(1).tolist()
         return meta
 
     def _sample(self, work: _Work) -> Sample:

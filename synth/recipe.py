@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from augment.pixel import Degrade, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
+from augment.pixel import Degrade, LengthRange, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
 from synth.data import data_file
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml, set_key
 
@@ -62,6 +62,8 @@ _MarginsX = Annotated[tuple[_MarginX, _MarginX], AfterValidator(_ordered)]
 _MarginsY = Annotated[tuple[_MarginY, _MarginY], AfterValidator(_ordered)]
 _CornerShifts = Annotated[tuple[_CornerShift, _CornerShift], AfterValidator(_ordered)]
 _Angles = Annotated[tuple[_Degrees, _Degrees], AfterValidator(_ordered)]
+_Place = Annotated[float, Field(ge=-1e6, le=1e6)]
+_Controls = Annotated[tuple[tuple[_Place, _Place], ...], Field(min_length=4, max_length=4)]
 Kind = Literal[
     "flat", "paper", "gradient", "grain", "cloth", "stains", "wall", "ruled", "squared", "clutter", "pictures"
 ]
@@ -219,6 +221,48 @@ class Vertical(Section):
     )
 
 
+def _uncrossed(controls: tuple[_Controls, ...]) -> tuple[_Controls, ...]:
+    from synth.render.path import cubic
+
+    for number, points in enumerate(controls, 1):
+        try:
+            cubic(points, 1.0)
+        except ValueError as error:
+            raise ValueError(f"curve {number}: {error}") from None
+    return controls
+
+
+class CurvedLine(Section):
+    """Lines along a curve, each letter turned by itself; those whose letters join are bent whole."""
+
+    p: Share = Field(0.0, description="share of samples; single units stay straight")
+    kinds: dict[Literal["arc", "circle", "wave", "free"], Weight] = Field(
+        {"arc": 0.5, "wave": 0.25, "free": 0.25}, description="weights of arc, circle, wave and free (a cubic curve)"
+    )
+    rise: LengthRange = Field((0.2, 1.2), description="of an arc's middle over its ends, and of free curves, em")
+    radius: PositiveRange = Field((2.5, 5.0), description="of circles, em")
+    amplitude: LengthRange = Field((0.06, 0.3), description="of waves, em")
+    wavelength: PositiveRange = Field((4.0, 9.0), description="em")
+    controls: Annotated[tuple[_Controls, ...], AfterValidator(_uncrossed)] = Field(
+        (), description="four points (x, y) for each free curve, y downwards, in any unit; none: random ones"
+    )
+    valley: Share = Field(0.35, description="share of arcs, circles and free curves that are bent the other way")
+    tightest: Annotated[float, Field(ge=1, le=100)] = Field(
+        2.0, description="least radius, em: curves that are tighter are flattened"
+    )
+    smallest: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.6, description="to what part of its size a text shrinks that is longer than its circle, before it is refused"
+    )
+    unwrap: bool = Field(False, description="straightened by the line's polygon, as crops are before they are read")
+    slack: Share = Field(0.02, description="standard deviation of that polygon's points, em")
+
+    @model_validator(mode="after")
+    def _some_kind(self) -> CurvedLine:
+        if not any(self.kinds.values()):
+            raise ValueError("kinds: no kind of curve has a weight above zero")
+        return self
+
+
 class Layout(Section):
     """How a line is set and how tightly it is cut out."""
 
@@ -239,6 +283,7 @@ class Layout(Section):
         60.0, description="width over height beyond which images are refused"
     )
     vertical: Vertical = Vertical()
+    curve: CurvedLine = CurvedLine()
 
 
 class Outline(Section):
