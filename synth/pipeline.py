@@ -711,7 +711,7 @@ class Pipeline:
         if work.curved:
             meta["curved"] = True
         if work.composed.outline is not None:
-            meta["polygon"] = work.composed.outline.round(1).tolist()
+            meta["polygon"] = work.composed.outline.astype(np.float64).round(1).tolist()
         return meta
 
     def _sample(self, work: _Work) -> Sample:

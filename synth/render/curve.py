@@ -42,6 +42,7 @@ _TALL = 1.3  # a path's radius over the line's height, at least
 _HALF_ANGLE = 1.5  # radians of an arc on either side: letters do not hang
 _FLATTENINGS = 12
 _SIDES = np.linspace(0.0, 1.0, 5)  # where the sides of a box are looked at
+_TWICE = np.tile(_SIDES, 2)
 
 
 @dataclass(slots=True)
@@ -238,17 +239,26 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
     middle = (laid.top + laid.bottom) / 2
     pens = np.array([(cluster[2] + cluster[3]) / 2 for cluster in laid.clusters])
 
-    def moved(x: Floats, y: Floats, cluster: NDArray[np.intp]) -> Floats:
-        base = np.where(laid.bent[cluster], x, pens[cluster])
-        px, py, angle = path.at(base)
-        cos, sin = np.cos(angle), np.sin(angle)
+    px, py, turn = path.at(pens)
+    poses = np.stack((px, py, np.cos(turn), np.sin(turn), pens), 1)
+
+    def moved(x: Floats, y: Floats, cluster: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Points of clusters, whose number is given along the first axis."""
+        px, py, cos, sin, base = poses[cluster].T.reshape(5, len(x), *(1,) * (x.ndim - 1))
         along, down = x - base, y - middle
-        return np.stack((px + along * cos - down * sin, py + along * sin + down * cos), -1)
+        turned = px + along * cos - down * sin, py + along * sin + down * cos
+        if not laid.bent.any():
+            return turned
+        px, py, angle = path.at(x)
+        bent = laid.bent[cluster].reshape(base.shape)
+        px, py = px - down * np.sin(angle), py + down * np.cos(angle)
+        return np.where(bent, px, turned[0]), np.where(bent, py, turned[1])
 
     sizes = [len(outline.points) for outline in laid.outlines]
     x0, y0, scale = np.repeat(laid.origins, sizes, axis=0).T
     raw = np.concatenate([outline.points for outline in laid.outlines])
-    points = moved(x0 + raw[:, 0] * scale, y0 - raw[:, 1] * scale, np.repeat(laid.owners, sizes))
+    owners = np.repeat(laid.owners, sizes)
+    points = np.stack(moved(x0 + raw[:, 0] * scale, y0 - raw[:, 1] * scale, owners), 1)
     offsets = accumulate(sizes[:-1], initial=0)
     ends = np.concatenate([outline.ends + offset for outline, offset in zip(laid.outlines, offsets, strict=True)])
     glyphs = np.cumsum([len(outline.ends) for outline in laid.outlines]) - 1
@@ -257,27 +267,23 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
     blank = np.array([unit.isspace() for unit in units])
     parts = sorted(unit_parts(starts, blank.tolist(), laid.clusters, laid.top, laid.bottom))
     unit, cluster, left, top, right, bottom, alike = (np.array(column) for column in zip(*parts, strict=True))
-    xs = left[:, None] + (right - left)[:, None] * _SIDES
-    rim = np.concatenate(
-        [moved(xs, np.broadcast_to(y[:, None], xs.shape), np.broadcast_to(cluster[:, None], xs.shape)) for y in (top, bottom)],
-        axis=1,
-    )
+    # Around each box, along its top and bottom.
+    xs = left[:, None] + (right - left)[:, None] * _TWICE
+    rim_x, rim_y = moved(xs, np.repeat(np.stack((top, bottom), 1), len(_SIDES), axis=1), cluster)
     first = np.flatnonzero(np.diff(unit, prepend=-1))
     present = unit[first]
-    centre = np.where(laid.bent[cluster[first]], (left + right)[first] / 2, pens[cluster[first]])
-    _, _, angle = path.at(centre)
-    cos, sin = np.cos(angle), np.sin(angle)
-    # Each unit's rim in the unit's own direction: its box there, turned back.
-    number = np.cumsum(np.diff(unit, prepend=unit[0]) != 0)
-    c, s = cos[number, None], sin[number, None]
-    along, down = rim[..., 0] * c + rim[..., 1] * s, rim[..., 1] * c - rim[..., 0] * s
-    low = np.minimum.reduceat(np.stack((along.min(1), down.min(1)), 1), first)
-    high = np.maximum.reduceat(np.stack((along.max(1), down.max(1)), 1), first)
-    boxed = np.stack((low[:, 0], low[:, 1], high[:, 0], low[:, 1], high[:, 0], high[:, 1], low[:, 0], high[:, 1]), 1)
-    a, d = boxed[:, ::2], boxed[:, 1::2]
-    found = np.stack((a * cos[:, None] - d * sin[:, None], a * sin[:, None] + d * cos[:, None]), -1)
+    _, _, angle = path.at(np.where(laid.bent[cluster[first]], (left + right)[first] / 2, pens[cluster[first]]))
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    # In each unit's own direction its box, turned back.
+    number = np.repeat(np.arange(len(first)), np.diff(first, append=len(unit)))
+    c, s = cos[number], sin[number]
+    along, down = rim_x * c + rim_y * s, rim_y * c - rim_x * s
+    low, high = np.minimum.reduceat, np.maximum.reduceat
+    left, top, right, bottom = low(along.min(1), first), low(down.min(1), first), high(along.max(1), first), high(down.max(1), first)
+    a, d = np.stack((left, right, right, left), 1), np.stack((top, top, bottom, bottom), 1)
     quads = np.empty((len(units), 4, 2))
-    quads[present] = found
+    quads[present, :, 0] = a * cos - d * sin
+    quads[present, :, 1] = a * sin + d * cos
     shared = np.zeros(len(units), np.bool_)
     shared[present] = np.logical_or.reduceat(alike, first)
     for k in sorted(set(range(len(units))) - set(present.tolist())):

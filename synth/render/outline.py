@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from synth.fonts.face import Face
 
-_TOLERANCE = 1 / 1200  # em between a curve and its chords
+_TOLERANCE = 1 / 800  # em between a curve and its chords
 _LONGEST = 1 / 16  # em; legs of an outline that is to be bent are no longer
 _MOST_POINTS = 32_000  # of one outline: FreeType counts them in 16 bits
 _LONG = np.dtype("l")  # FT_Pos is C's long

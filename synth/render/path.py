@@ -40,7 +40,9 @@ class Path:
         if not (lengths > 0).all():
             raise ValueError("a path does not stand still: two of its points are one")
         if angles is None:
-            chords = np.unwrap(np.arctan2(legs[:, 1], legs[:, 0]))
+            chords = np.arctan2(legs[:, 1], legs[:, 0])
+            if float(np.ptp(chords)) > math.pi:
+                chords = np.unwrap(chords)
             angles = np.empty(len(array))
             angles[1:-1] = (chords[1:] + chords[:-1]) / 2
             # A circle's direction turns as much over the half leg at its end as over that before it.
@@ -86,12 +88,10 @@ class Path:
 
     def crosses(self, reach: float = 0.0) -> bool:
         """Whether the path, or what runs beside it at `reach` on either side, comes upon itself."""
+        if float(np.ptp(self._angles)) < math.pi:
+            return False  # it always gets on in one direction
         s = np.linspace(self._s[1], self.length, min(len(self._s) - 2, 65))
         return any(_crosses(self.offset(s, down)) for down in ({0.0} if not reach else (-reach, reach)))
-
-    def scaled(self, factor: float) -> Path:
-        """The path `factor` times as large."""
-        return Path(self.points * factor, float(self._s[1]) * factor, self._angles[1:-1].copy())
 
 
 def _crosses(points: Floats) -> bool:
@@ -170,10 +170,13 @@ def cubic(controls: ArrayLike, length: float) -> Path:
     points = np.asarray(controls, np.float64)
     if points.shape != (4, 2):
         raise ValueError(f"a cubic curve has four control points, each (x, y), not {points.shape}")
-    t = np.linspace(0, 1, _STEPS + 1)[:, None]
-    u = 1 - t
-    places = u**3 * points[0] + 3 * u * u * t * points[1] + 3 * u * t * t * points[2] + t**3 * points[3]
-    path = Path(places)
+    places = _BERNSTEIN @ points
+    legs = np.diff(places, axis=0)
+    path = Path(places * (length / max(float(np.hypot(legs[:, 0], legs[:, 1]).sum()), 1e-12)))
     if path.crosses():
         raise ValueError("the curve crosses itself; move its middle control points apart")
-    return path.scaled(length / path.length)
+    return path
+
+
+_T = np.linspace(0, 1, _STEPS // 2 + 1)
+_BERNSTEIN = np.stack(((1 - _T) ** 3, 3 * (1 - _T) ** 2 * _T, 3 * (1 - _T) * _T**2, _T**3), 1)
