@@ -32,9 +32,10 @@ from synth.fonts.index import FaceInfo, FontIndex, scan
 from synth.fonts.install import catalog
 from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Fonts, Recipe
-from synth.render.curve import TooLong, choose_path, draw_along, lay_line, move_along, unwrap
+from synth.render.curve import Laid, TooLong, choose_path, draw_along, lay_line, move_along, unwrap
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
 from synth.render.outline import OutlineCache
+from synth.render.seal import others_wanted, stamped
 from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
@@ -53,6 +54,7 @@ _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, be
 _FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
 _TOO_LONG = "text longer than its curve"
 _DRAWN = 1.2  # pixels of a curved line's ink for one of the picture
+_SEAL_UNITS = 16  # of another text that a seal shows
 _CUT_OFF = "planned text cut off"
 _UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
@@ -124,6 +126,7 @@ class _Work:
     ppem: int = field(init=False)
     column: _Column | None = field(init=False)
     curved: bool = field(init=False)
+    sealed: bool = field(init=False)
     hand: Manuscript | None = None
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
@@ -529,9 +532,12 @@ class Pipeline:
             if chances[0] < vertical.p and len(work.drawn.units) > 1:
                 digits = vertical.digits if chances[1] < vertical.combined else 0
                 work.column = _Column(digits, chances[2] < vertical.stacked)
-        work.curved = False
-        if layout.curve.p and not work.plain and work.hand is None and work.column is None:
-            work.curved = rng.random() < layout.curve.p and len(work.drawn.units) > 1
+        work.curved = work.sealed = False
+        if layout.curve.p + layout.seal.p and not work.plain and work.hand is None and work.column is None:
+            chances = rng.random(2).tolist()
+            if len(work.drawn.units) > 1:
+                work.sealed = chances[0] < layout.seal.p
+                work.curved = not work.sealed and chances[1] < layout.curve.p
         low, high = layout.size
         # Few sizes, so that glyphs are found in the cache.
         step = int(rng.random() * 4) / 3 if high > low else 0.0
@@ -565,8 +571,8 @@ class Pipeline:
             if work.hand is not None:
                 assert self.hand is not None
                 work.ink = self.hand.draw(work.hand, work.ppem, work.rng, plain=work.plain)
-            elif work.curved:
-                work.ink = self._curve(work)
+            elif work.curved or work.sealed:
+                work.ink = self._curve(work) if work.curved else self._seal(work)
             else:
                 work.ink = drawing(
                     work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
@@ -598,9 +604,46 @@ class Pipeline:
             raise Refused(_TOO_LONG) from None
         if config.unwrap:
             return unwrap(line, work.ppem, config.slack, work.rng)
-        # About as large as the picture will show it: a line that rises high has small letters.
-        size = self.recipe.layout.height * _DRAWN / max(line.height, 1.0)
-        return draw_along(line, max(6, math.ceil(size)))
+        return draw_along(line, self._shown_size(line.shapes.height))
+
+    def _seal(self, work: _Work) -> Ink:
+        """Ink of a line in a seal."""
+        config, rng = self.recipe.layout.seal, work.rng
+        count, opposite, over = others_wanted(config, rng)
+        others = [self._laid_beside(work) for _ in range(count + opposite + over)]
+        within = [laid for laid in others[:count] if laid is not None]
+
+        def lay(spacing: float) -> Laid:
+            return lay_line(work.runs, self._outlines, spacing=work.spacing + spacing, jitter=work.jitter)
+
+        try:
+            line, prints = stamped(
+                *(config, lay, work.drawn.units, within),
+                others[count] if opposite else None,
+                others[-1] if over else None,
+                rng,
+            )
+        except TooLong:
+            raise Refused(_TOO_LONG) from None
+        if config.unwrap:
+            return unwrap(line, work.ppem, config.slack, rng, prints)
+        return draw_along(line, self._shown_size(prints.shapes.height), prints)
+
+    def _laid_beside(self, work: _Work) -> Laid | None:
+        """Another text of the corpus in the same face, laid out; None where that lacks a glyph."""
+        try:
+            drawn = self.source.draw(work.rng)
+        finally:
+            self._count_texts(work)
+        units = drawn.units[:_SEAL_UNITS]
+        text = "".join(units)
+        with suppress(Refused, NoInk):
+            return lay_line(self._runs(text, [(work.faces[0][0], 0, len(text))], None), self._outlines)
+        return None
+
+    def _shown_size(self, height: float) -> int:
+        """Pixels per em at which ink that is so many em high is about as large as the picture will show it."""
+        return max(6, math.ceil(self.recipe.layout.height * _DRAWN / max(height, 1.0)))
 
     def _place(self, work: _Work) -> None:
         if not work.plain:
@@ -710,6 +753,8 @@ class Pipeline:
             meta["vertical"] = True
         if work.curved:
             meta["curved"] = True
+        if work.sealed:
+            meta["seal"] = True
         if work.composed.outline is not None:
             meta["polygon"] = work.composed.outline.astype(np.float64).round(1).tolist()
         return meta

@@ -17,7 +17,7 @@ from synth.compose import Refused
 from synth.compose.background import Backgrounds, Image, tinted
 from synth.compose.colour import Colour, contrasting_luminance, is_grey, luminance, random_colour, with_luminance
 from synth.recipe import Recipe
-from synth.render.line import Ink
+from synth.render.line import Ink, Stamp
 
 Mask: TypeAlias = NDArray[Any]
 """`uint8`, height × width; OpenCV's stubs do not promise more."""
@@ -129,6 +129,7 @@ class Draft:
             three in the picture's pixels once drawn.
         ring: around outlined letters.
         around: what belongs to other lines, with an em of room around the ink.
+        under: what a stamp is printed on, with its `Stamp.pad` of room.
     """
 
     ink: Ink
@@ -139,6 +140,7 @@ class Draft:
     strokes: Mask | None = None
     ring: Mask | None = None
     around: Mask | None = None
+    under: Mask | None = None
     ground: _Ground = field(init=False)
     coverage: Mask = field(init=False)
 
@@ -195,6 +197,8 @@ class Composer:
         draft.strokes, draft.ring = self._strokes(ink, rng)
         if draft.strokes is not None:
             draft.pad = (draft.strokes.shape[0] - ink.mask.shape[0]) // 2
+        if ink.stamp is not None:
+            _press(draft, ink.stamp)
         draft.around = self._extras(ink, draft.neighbours, draft.scale, draft.margins, rng)
 
     def lay_ground(self, draft: Draft, rng: np.random.Generator) -> None:
@@ -211,11 +215,19 @@ class Composer:
             draft.ring = placed.draw(draft.ring, draft.pad)
         if draft.around is not None:
             draft.around = placed.draw(draft.around, ink.ppem)
+        if draft.under is not None and ink.stamp is not None:
+            draft.under = placed.draw(draft.under, ink.stamp.pad)
 
     def paint(self, draft: Draft, rng: np.random.Generator) -> None:
         """Ink and effects onto the surface."""
         alpha = draft.coverage if draft.strokes is None else draft.strokes
-        self._paint(draft.ground, alpha, draft.ring, draft.around, draft.scale * draft.ink.ppem, rng)
+        stamp = draft.ink.stamp
+        if draft.under is not None:
+            # In print, whose colour has nothing to do with the stamp's.
+            tone = contrasting_luminance(draft.ground.luminance, 60, 220, self._recipe.colour.darker, rng)
+            draft.ground.lay((tone, tone, tone), draft.under, 1.0)
+        colour = self._ink_colour(draft.ground, rng, None if stamp is None else stamp.colour)
+        self._paint(draft.ground, colour, alpha, draft.ring, draft.around, draft.scale * draft.ink.ppem, rng)
 
     def finish(self, draft: Draft, inside: NDArray[np.float64] | None) -> Composed:
         """The picture, with what `insides` found."""
@@ -298,6 +310,11 @@ class Composer:
         outline = None if ink.outline is None else shape.forward(ink.outline)
         if outline is not None:
             flat = np.concatenate((flat, outline))
+        if ink.stamp is not None and ink.quads is not None:
+            # All of the seal is to be seen.
+            rows, columns = ink.mask.shape
+            corners = np.array(((0, 0), (columns, 0), (columns, rows), (0, rows)), np.float32)
+            flat = np.concatenate((flat, shape.forward(corners)))
         (left, top), (right, bottom) = np.minimum.reduce(flat).tolist(), np.maximum.reduce(flat).tolist()
         scale = (height - margins[1] - margins[3]) / max(bottom - top, 1e-3)
         width = self._allowed(math.ceil((right - left) * scale + margins[0] + margins[2]), height)
@@ -452,9 +469,11 @@ class Composer:
         image, kind = self._backgrounds.draw(height, width, colour, rng)
         return _Ground(height, width, colour, image, kind)
 
-    def _ink_colour(self, ground: _Ground, rng: np.random.Generator) -> Colour:
+    def _ink_colour(self, ground: _Ground, rng: np.random.Generator, stamp: Colour | None) -> Colour:
         config = self._recipe.colour
         target = contrasting_luminance(ground.luminance, *config.contrast, config.darker, rng)
+        if stamp is not None:
+            return with_luminance(stamp, target)
         if ground.own and config.from_background and rng.random() < config.from_background:
             y, x = int(rng.random() * ground.height), int(rng.random() * ground.width)
             b, g, r = ground.image()[y, x].tolist()
@@ -467,6 +486,7 @@ class Composer:
     def _paint(
         self,
         ground: _Ground,
+        colour: Colour,
         alpha: Mask,
         ring: Mask | None,
         around: Mask | None,
@@ -474,7 +494,6 @@ class Composer:
         rng: np.random.Generator,
     ) -> None:
         config = self._recipe.ink
-        colour = self._ink_colour(ground, rng)
         tone = luminance(colour)
         draw = rng.random
         hollowed = False
@@ -752,6 +771,16 @@ def _warped(mask: Mask, warp: geometry.Warp, coefficients: geometry.Coefficients
     if factor < 0.7:
         mask = cv2.GaussianBlur(mask, (3, 3), 0, borderType=cv2.BORDER_CONSTANT)
     return warp.apply(mask, (width, height), 0)
+
+
+def _press(draft: Draft, stamp: Stamp) -> None:
+    """Let the strokes be all that a stamp prints."""
+    pad = max(draft.pad, stamp.pad)
+    strokes = _padded(draft.ink.mask, pad) if draft.strokes is None else _padded(draft.strokes, pad - draft.pad)
+    draft.strokes = cv2.max(strokes, _padded(stamp.mask, pad - stamp.pad))
+    if draft.ring is not None:
+        draft.ring = _padded(draft.ring, pad - draft.pad)
+    draft.pad, draft.under = pad, stamp.under
 
 
 def _padded(mask: Mask, pad: int) -> Mask:

@@ -30,18 +30,22 @@ from synth.render.shape import LOOSE, Run
 OUTLINE_POINTS = 16
 """Points on each of the two long sides of a line's polygon."""
 
+BEYOND = 1.0
+"""How far in em a path goes on past the text."""
+
 BESIDE = 0.6
 """Room in em around a straightened line in which what is printed beside it is kept."""
 
 _FAR = math.inf
 _ROOM = 0.2  # em around a line that is straightened, so that nothing is cut off
 _PALER = 0.55  # a second impression against the first
-_BEYOND = 1.0  # em for which a path goes on past the text
 _ROUND = 0.9  # of a circle that text may fill
 _TALL = 1.3  # a path's radius over the line's height, at least
 _HALF_ANGLE = 1.5  # radians of an arc on either side: letters do not hang
 _FLATTENINGS = 12
 _SIDES = np.linspace(0.0, 1.0, 5)  # where the sides of a box are looked at
+# From shifts at four places along a side of the outline to those of its points, linear in between.
+_SWAYS = np.stack([np.interp(np.linspace(0, 3, OUTLINE_POINTS), np.arange(4), row) for row in np.eye(4)], 1)
 _TWICE = np.tile(_SIDES, 2)
 
 
@@ -158,6 +162,16 @@ class Shapes:
     ends: NDArray[np.intp]
     wholes: NDArray[np.intp]
 
+    @property
+    def height(self) -> float:
+        """Of all of them together."""
+        return float(np.ptp(self.points[:, 1]))
+
+    def placed(self, size: float, x: float, y: float, angle: float = 0.0) -> Shapes:
+        """`size` times as large, turned clockwise by `angle` radians about the origin, and moved."""
+        c, s = size * math.cos(angle), size * math.sin(angle)
+        return Shapes(self.points @ np.array(((c, s), (-s, c))) + (x, y), self.ends, self.wholes)
+
     def drawn(self, ppem: int, origin: NDArray[Any], width: int, height: int) -> NDArray[np.uint8]:
         """Their coverage in a picture, height × width, whose top-left corner is `origin`, in pixels."""
         return fill(self.points * ppem - origin, self.ends, self.wholes, width, height)
@@ -223,11 +237,43 @@ class Along:
     outline: Floats
     baseline: float
 
-    @property
-    def height(self) -> float:
-        """Of all its ink together, em."""
-        y = self.shapes.points[:, 1]
-        return float(y.max() - y.min())
+
+class _Mover:
+    """Moves points of a line onto a path."""
+
+    def __init__(self, laid: Laid, path: Path) -> None:
+        self._path, self._bent = path, laid.bent
+        self.middle = (laid.top + laid.bottom) / 2
+        self.pens = np.array([(cluster[2] + cluster[3]) / 2 for cluster in laid.clusters])
+        px, py, turn = path.at(self.pens)
+        self._poses = np.stack((px, py, np.cos(turn), np.sin(turn), self.pens), 1)
+
+    def __call__(self, x: Floats, y: Floats, cluster: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Where points of clusters, whose number is given along the first axis, come to lie."""
+        px, py, cos, sin, base = self._poses[cluster].T.reshape(5, len(x), *(1,) * (x.ndim - 1))
+        along, down = x - base, y - self.middle
+        turned = px + along * cos - down * sin, py + along * sin + down * cos
+        if not self._bent.any():
+            return turned
+        px, py, angle = self._path.at(x)
+        bent = self._bent[cluster].reshape(base.shape)
+        px, py = px - down * np.sin(angle), py + down * np.cos(angle)
+        return np.where(bent, px, turned[0]), np.where(bent, py, turned[1])
+
+
+def glyphs_along(laid: Laid, path: Path) -> Shapes:
+    """The glyphs of a line on a path, its first pen position at arc length 0."""
+    return _glyphs(laid, _Mover(laid, path))
+
+
+def _glyphs(laid: Laid, moved: _Mover) -> Shapes:
+    sizes = [len(outline.points) for outline in laid.outlines]
+    x0, y0, scale = np.repeat(laid.origins, sizes, axis=0).T
+    raw = np.concatenate([outline.points for outline in laid.outlines])
+    points = np.stack(moved(x0 + raw[:, 0] * scale, y0 - raw[:, 1] * scale, np.repeat(laid.owners, sizes)), 1)
+    offsets = accumulate(sizes[:-1], initial=0)
+    ends = np.concatenate([outline.ends + offset for outline, offset in zip(laid.outlines, offsets, strict=True)])
+    return Shapes(points, ends, np.cumsum([len(outline.ends) for outline in laid.outlines]) - 1)
 
 
 def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
@@ -236,33 +282,8 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
     Raises:
         NoInk: a unit that is not blank has no ink.
     """
-    middle = (laid.top + laid.bottom) / 2
-    pens = np.array([(cluster[2] + cluster[3]) / 2 for cluster in laid.clusters])
-
-    px, py, turn = path.at(pens)
-    poses = np.stack((px, py, np.cos(turn), np.sin(turn), pens), 1)
-
-    def moved(x: Floats, y: Floats, cluster: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """Points of clusters, whose number is given along the first axis."""
-        px, py, cos, sin, base = poses[cluster].T.reshape(5, len(x), *(1,) * (x.ndim - 1))
-        along, down = x - base, y - middle
-        turned = px + along * cos - down * sin, py + along * sin + down * cos
-        if not laid.bent.any():
-            return turned
-        px, py, angle = path.at(x)
-        bent = laid.bent[cluster].reshape(base.shape)
-        px, py = px - down * np.sin(angle), py + down * np.cos(angle)
-        return np.where(bent, px, turned[0]), np.where(bent, py, turned[1])
-
-    sizes = [len(outline.points) for outline in laid.outlines]
-    x0, y0, scale = np.repeat(laid.origins, sizes, axis=0).T
-    raw = np.concatenate([outline.points for outline in laid.outlines])
-    owners = np.repeat(laid.owners, sizes)
-    points = np.stack(moved(x0 + raw[:, 0] * scale, y0 - raw[:, 1] * scale, owners), 1)
-    offsets = accumulate(sizes[:-1], initial=0)
-    ends = np.concatenate([outline.ends + offset for outline, offset in zip(laid.outlines, offsets, strict=True)])
-    glyphs = np.cumsum([len(outline.ends) for outline in laid.outlines]) - 1
-
+    moved = _Mover(laid, path)
+    shapes = _glyphs(laid, moved)
     starts = list(accumulate(map(len, units[:-1]), initial=0))
     blank = np.array([unit.isspace() for unit in units])
     parts = sorted(unit_parts(starts, blank.tolist(), laid.clusters, laid.top, laid.bottom))
@@ -272,7 +293,7 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
     rim_x, rim_y = moved(xs, np.repeat(np.stack((top, bottom), 1), len(_SIDES), axis=1), cluster)
     first = np.flatnonzero(np.diff(unit, prepend=-1))
     present = unit[first]
-    _, _, angle = path.at(np.where(laid.bent[cluster[first]], (left + right)[first] / 2, pens[cluster[first]]))
+    _, _, angle = path.at(np.where(laid.bent[cluster[first]], (left + right)[first] / 2, moved.pens[cluster[first]]))
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     # In each unit's own direction its box, turned back.
     number = np.repeat(np.arange(len(first)), np.diff(first, append=len(unit)))
@@ -300,7 +321,7 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
     leg = (s[-1] - s[0]) / (OUTLINE_POINTS - 1)
     half = laid.height / 2 + bow + leg * leg / (8 * path.tightest)
     outline = np.concatenate((path.offset(s, -half), path.offset(s[::-1], half)))
-    return Along(Shapes(points, ends, glyphs), quads, shared, blank, outline, -middle)
+    return Along(shapes, quads, shared, blank, outline, -moved.middle)
 
 
 def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
@@ -331,7 +352,7 @@ def unwrap(line: Along, ppem: int, slack: float, rng: np.random.Generator, stamp
     Args:
         line: the line.
         ppem: pixels per em, before and after.
-        slack: standard deviation in em by which the points of the outline are off.
+        slack: standard deviation in em by which the outline is off, more here and less there.
         rng: source of that.
         stamp: what is printed with it and straightened with it, as far as `BESIDE` em from the ink.
     """
@@ -342,7 +363,8 @@ def unwrap(line: Along, ppem: int, slack: float, rng: np.random.Generator, stamp
     width, height = (np.ceil(points.max(0) * ppem).astype(int) + pad - origin).tolist()
     polygon = line.outline * ppem - origin
     if slack:
-        polygon += rng.standard_normal(polygon.shape) * (slack * ppem)
+        off = rng.standard_normal((2, _SWAYS.shape[1], 2)) * (slack * ppem)
+        polygon += np.concatenate((_SWAYS @ off[0], _SWAYS @ off[1]))
     band = geometry.Ribbon(polygon[:OUTLINE_POINTS], polygon[: OUTLINE_POINTS - 1 : -1])
     warp = geometry.Warp(band).then(geometry.translation(room, room))
     where = warp.map(math.ceil(band.width) + 2 * room, math.ceil(band.height) + 2 * room)
@@ -388,19 +410,19 @@ def choose_path(config: CurvedLine, laid: Laid, rng: np.random.Generator) -> Pat
     kind = kinds[min(bisect_right(weights, rng.random() * weights[-1]), len(kinds) - 1)]
     sign = -1 if rng.random() < config.valley else 1
     if kind == "arc":
-        return arc(length, sign * max(_radius(length, _between(config.rise, rng)), tightest), _BEYOND)
+        return arc(length, sign * max(_radius(length, between(config.rise, rng)), tightest), BEYOND)
     if kind == "circle":
-        radius = fitting(length / (2 * math.pi * _ROUND), max(_between(config.radius, rng), tightest), config.smallest)
-        return arc(length, sign * radius, _BEYOND)
+        radius = fitting(length / (2 * math.pi * _ROUND), max(between(config.radius, rng), tightest), config.smallest)
+        return arc(length, sign * radius, BEYOND)
     if kind == "wave":
-        wavelength = _between(config.wavelength, rng)
+        wavelength = between(config.wavelength, rng)
         steepest = (wavelength / (2 * math.pi)) ** 2 / tightest
-        amplitude = min(_between(config.amplitude, rng), steepest)
-        return wave(length, amplitude, wavelength, 2 * math.pi * rng.random(), _BEYOND)
+        amplitude = min(between(config.amplitude, rng), steepest)
+        return wave(length, amplitude, wavelength, 2 * math.pi * rng.random(), BEYOND)
     if config.controls:
         controls = np.array(config.controls[int(rng.random() * len(config.controls))])
     else:
-        a, b = _between(config.rise, rng), _between(config.rise, rng)
+        a, b = between(config.rise, rng), between(config.rise, rng)
         # A bow, or an S, whose ends are not level.
         ways = np.array((0.0, -sign * a, sign * b if rng.random() < 0.5 else -sign * b, (rng.random() - 0.5) * a))
         controls = np.stack((np.array((0.0, 0.35, 0.65, 1.0)), ways * (1.4 / max(length, 1e-3))), 1)
@@ -425,7 +447,8 @@ def fitting(needed: float, given: float, smallest: float) -> float:
     return max(needed, given)
 
 
-def _between(pair: tuple[float, float], rng: np.random.Generator) -> float:
+def between(pair: tuple[float, float], rng: np.random.Generator) -> float:
+    """One draw from a range."""
     return pair[0] + (pair[1] - pair[0]) * rng.random()
 
 

@@ -74,6 +74,10 @@ class Path:
         x, y, angle = self.at(s)
         return np.stack((x - down * np.sin(angle), y + down * np.cos(angle)), -1)
 
+    def moved(self, x: float, y: float) -> Path:
+        """The path elsewhere."""
+        return Path(self.points + (x, y), float(self._s[1]), self._angles[1:-1])
+
     @property
     def points(self) -> Floats:
         """The sampled points, n × 2."""
