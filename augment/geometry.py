@@ -349,6 +349,153 @@ class Borders:
         return x, y - above - part * (below - above)
 
 
+class Ribbon:
+    """Straightens the band between two lines: its top becomes y = 0, its bottom y = `height`.
+
+    Strip by strip: points at equal places on both lines are joined by straight legs, and the strip between two legs is
+    mapped bilinearly onto a rectangle as wide as the strip is in its middle, so that the letters keep their widths.
+    Both lines are splines (Catmull-Rom) through the points given. Past its ends the band goes on straight; above and
+    below, the legs do, as far as they do not meet.
+
+    Args:
+        top: n × 2, n ≥ 2, (x, y) in pixels along the top of the text, from its beginning.
+        bottom: n × 2, likewise.
+        width: of the straight band; that in the middle of the bent one unless given.
+        height: of the straight band; the mean length of the legs unless given.
+
+    Attributes:
+        width: of the straight band, pixels.
+        height: of the straight band, pixels.
+
+    Raises:
+        ValueError: lines of other shapes, or a band without length or height.
+    """
+
+    __slots__ = ("_ends", "_strips", "_turn", "_x", "height", "width")
+
+    def __init__(
+        self, top: ArrayLike, bottom: ArrayLike, width: float | None = None, height: float | None = None
+    ) -> None:
+        above, below = np.asarray(top, np.float64), np.asarray(bottom, np.float64)
+        if above.ndim != 2 or above.shape != below.shape or above.shape[1] != 2 or len(above) < 2:
+            raise ValueError(f"a band has two points or more on either side, not {above.shape} and {below.shape}")
+        _, spline = _catmull_rom(len(above) - 1)
+        both = np.stack((spline @ above, spline @ below))
+        legs = np.hypot(*np.diff(both.mean(0), axis=0).T)
+        tall = float(np.hypot(*(both[1] - both[0]).T).mean())
+        if not (legs > 0).all() or not tall > 0:
+            raise ValueError("a band without length or height cannot be straightened")
+        length = float(legs.sum())
+        self.width = length if width is None else width
+        self.height = tall if height is None else height
+        x = np.concatenate(((-_FAR,), np.cumsum(np.concatenate(((0.0,), legs))), (length + _FAR,)))
+        self._x: Floats = x * (self.width / length)
+        middle = both.mean(0)
+        first = both[:, :1] - (middle[1] - middle[0]) * (_FAR / legs[0])
+        last = both[:, -1:] + (middle[-1] - middle[-2]) * (_FAR / legs[-1])
+        self._ends: Floats = np.concatenate((first, both, last), axis=1)
+        f, g = np.diff(both, axis=1).mean(0), both[1, :-1] - both[0, :-1]
+        self._turn = math.copysign(1.0, float(_cross(f, g).sum()))
+        # A strip is p + a f + b g + a b h with a along it and b down, both from 0 to 1.
+        p, g = self._ends[0], self._ends[1] - self._ends[0]
+        self._strips: Floats = np.stack((p[:-1], np.diff(p, axis=0), g[:-1], np.diff(g, axis=0)))
+
+    def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map source coordinates to target coordinates: those of the nearest strip for points outside the band."""
+        shape = x.shape
+        points = np.stack((np.ravel(x), np.ravel(y)), -1)
+        middles = self._ends[:, 1:-1].mean(0)
+        middles = (middles[1:] + middles[:-1]) / 2
+        away = points[:, None] - middles
+        strip = 1 + np.argmin((away * away).sum(-1), axis=1)
+        last = self._strips.shape[1] - 1
+        for _ in range(len(middles)):
+            along, down = self._within(strip, points)
+            further = np.clip(strip + (along > 1) - (along < 0).astype(np.intp), 0, last)
+            # To and fro between two strips is as near as it gets.
+            moved = (further != strip) & (np.abs(along - 0.5) > 0.5 + 1e-9)
+            if not moved.any():
+                break
+            strip = np.where(moved, further, strip)
+        along, down = self._within(strip, points)
+        left = self._x[strip]
+        out = left + along * (self._x[strip + 1] - left)
+        return out.reshape(shape), (down * self.height).reshape(shape)
+
+    def _within(self, strip: NDArray[np.intp], points: Floats) -> tuple[Floats, Floats]:
+        """Where points lie in strips: along and down."""
+        p, f, g, h = (part[strip] for part in self._strips)
+        d = points - p
+        c2, c1, c0 = _cross(h, g), _cross(f, g) + _cross(d, h), _cross(d, f)
+        # (d - b g) × (f + b h) = 0; the root's sign is that of the map's determinant there, the same all over the band.
+        root = self._turn * np.sqrt(np.maximum(c1 * c1 - 4 * c2 * c0, 0.0))
+        near = c1 * root >= 0  # each form of the root where it does not lose digits
+        down = np.where(near, -2 * c0, root - c1) / np.where(near, c1 + root, 2 * c2)
+        side = f + down[:, None] * h
+        along = ((d - down[:, None] * g) * side).sum(1) / (side * side).sum(1)
+        return along, down
+
+    def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map target coordinates back to source coordinates."""
+        part = y / self.height
+        (top_x, top_y), (bottom_x, bottom_y) = self._ends[0].T, self._ends[1].T
+        across, down = np.interp(x, self._x, top_x), np.interp(x, self._x, top_y)
+        return (
+            across + part * (np.interp(x, self._x, bottom_x) - across),
+            down + part * (np.interp(x, self._x, bottom_y) - down),
+        )
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    crossed: Floats = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return crossed
+
+
+class Polar:
+    """Unrolls a ring: the angle about a centre becomes x, the distance from it y.
+
+    Args:
+        x: of the centre.
+        y: of the centre.
+        top: distance in pixels that becomes y = 0: of the outer circle for text that is read from outside the ring.
+        bottom: distance that becomes y = `height`: of the inner circle then; the outer one for text that stands on it.
+        start: direction in radians that becomes x = 0; 0 is to the right, pi / 2 down.
+        sweep: radians that make the width, clockwise on the screen for positive ones; not more than a full turn.
+        width: of the result, in pixels.
+        height: of the result, in pixels.
+
+    Raises:
+        ValueError: no ring, no angle, or more than a full turn.
+    """
+
+    __slots__ = ("_angle", "_bottom", "_height", "_start", "_sweep", "_top", "_width", "_x", "_y")
+
+    def __init__(
+        self, x: float, y: float, top: float, bottom: float, start: float, sweep: float, width: float, height: float
+    ) -> None:
+        if top == bottom or min(top, bottom) < 0:
+            raise ValueError(f"a ring lies between two different circles, not {top:g} and {bottom:g} pixels")
+        if not 0 < abs(sweep) <= 2 * math.pi + 1e-9:
+            raise ValueError(f"a ring is unrolled over an angle up to a full turn, not {sweep:g} radians")
+        self._x, self._y, self._top, self._bottom = x, y, top, bottom
+        self._start, self._sweep, self._width, self._height = start, sweep, width, height
+
+    def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map source coordinates to target coordinates; angles are taken within half a turn of the middle."""
+        dx, dy = x - self._x, y - self._y
+        middle = self._start + self._sweep / 2
+        away = np.arctan2(dy, dx) - middle
+        away -= 2 * math.pi * np.round(away / (2 * math.pi))
+        along = (away / self._sweep + 0.5) * self._width
+        return along, (np.hypot(dx, dy) - self._top) * (self._height / (self._bottom - self._top))
+
+    def inverse(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Map target coordinates back to source coordinates."""
+        angle = self._start + x * (self._sweep / self._width)
+        reach = self._top + y * ((self._bottom - self._top) / self._height)
+        return self._x + reach * np.cos(angle), self._y + reach * np.sin(angle)
+
+
 class Warp:
     """An immutable chain of steps; `Warp()` is the identity.
 
@@ -592,6 +739,70 @@ def borders(width: float, height: float, top: ArrayLike, bottom: ArrayLike) -> W
         ValueError: see `Borders`.
     """
     return Warp(Borders(width, height, top, bottom))
+
+
+def ribbon(top: ArrayLike, bottom: ArrayLike, width: float | None = None, height: float | None = None) -> Warp:
+    """Straighten the band between two lines: see `Ribbon`.
+
+    Raises:
+        ValueError: see `Ribbon`.
+    """
+    return Warp(Ribbon(top, bottom, width, height))
+
+
+def polar(
+    x: float, y: float, top: float, bottom: float, start: float, sweep: float, width: float, height: float
+) -> Warp:
+    """Unroll a ring: see `Polar`.
+
+    Raises:
+        ValueError: see `Polar`.
+    """
+    return Warp(Polar(x, y, top, bottom, start, sweep, width, height))
+
+
+def rectify(
+    image: NDArray[Any],
+    polygon: ArrayLike,
+    height: int,
+    margin: float = 0.0,
+    border: float | Sequence[float] | None = None,
+) -> NDArray[Any]:
+    """Cut a curved line out by its polygon, straightened, strip by strip (`Ribbon`).
+
+    Args:
+        image: height × width or height × width × 1 to 4, as `Warp.apply` takes it.
+        polygon: 2n × 2, n ≥ 2, (x, y) in pixels, clockwise from the text's own top-left: n points along its top, then
+            n along its bottom, back.
+        height: of the result in pixels.
+        margin: room around the polygon on all sides, as a share of its height.
+        border: the value outside the image; None repeats its edge.
+
+    Returns:
+        `height` × width (× channels).
+
+    Raises:
+        ValueError: another shape of polygon, or one without length or height.
+    """
+    points = np.asarray(polygon, np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 4 or len(points) % 2:
+        raise ValueError(f"the polygon of a line has as many points on its top as on its bottom, not {points.shape}")
+    n = len(points) // 2
+    top, bottom = points[:n], points[:n - 1 : -1]
+    tall = Ribbon(top, bottom).height * (1 + 2 * margin)
+    factor = tall / height
+    if factor > 1.5:
+        # Warps have no anti-aliasing.
+        rows, columns = image.shape[:2]
+        size = (max(round(columns / factor), 1), max(round(rows / factor), 1))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        shrunk = np.array((size[0] / columns, size[1] / rows))
+        top, bottom = top * shrunk, bottom * shrunk
+    band = Ribbon(top, bottom)
+    scale = height / (band.height * (1 + 2 * margin))
+    edge = margin * band.height
+    width = max(round((band.width + 2 * edge) * scale), 1)
+    return Warp(band).then(translation(edge, edge)).then(scaling(scale)).apply(image, (width, height), border)
 
 
 def elastic(rng: np.random.Generator, width: float, height: float, strength: float, cell: float) -> Warp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -31,7 +32,10 @@ from synth.fonts.index import FaceInfo, FontIndex, scan
 from synth.fonts.install import catalog
 from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Fonts, Recipe
+from synth.render.curve import Laid, TooLong, choose_path, draw_along, lay_line, move_along, unwrap
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
+from synth.render.outline import OutlineCache
+from synth.render.seal import others_wanted, stamped
 from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
@@ -51,6 +55,9 @@ _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus c
 _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
 _FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
 _PLAN_PPEM = 16  # at which a planned text is drawn to see whether all of it has ink
+_TOO_LONG = "text longer than its curve"
+_DRAWN = 1.2  # pixels of a curved line's ink for one of the picture
+_SEAL_UNITS = 16  # of another text that a seal shows
 _CUT_OFF = "planned text cut off"
 _UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
@@ -121,6 +128,8 @@ class _Work:
     jitter: list[tuple[float, float]] | None = field(init=False)
     ppem: int = field(init=False)
     column: _Column | None = field(init=False)
+    curved: bool = field(init=False)
+    sealed: bool = field(init=False)
     hand: Manuscript | None = None
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
@@ -165,6 +174,7 @@ class Pipeline:
         self._composer = Composer(recipe, self._backgrounds)
         self._streams = [Streams(recipe.seed)]  # one for each place in a batch: its generator goes through all stages
         self._cache = GlyphCache()
+        self._outlines = OutlineCache()
         self._degradation = recipe.degrade_ops()
         surroundings = recipe.surroundings
         self._neighboured = surroundings.above + surroundings.below + surroundings.beside > 0
@@ -586,6 +596,12 @@ class Pipeline:
             if chances[0] < vertical.p and len(work.drawn.units) > 1:
                 digits = vertical.digits if chances[1] < vertical.combined else 0
                 work.column = _Column(digits, chances[2] < vertical.stacked)
+        work.curved = work.sealed = False
+        if layout.curve.p + layout.seal.p and not work.plain and work.hand is None and work.column is None:
+            chances = rng.random(2).tolist()
+            if len(work.drawn.units) > 1:
+                work.sealed = chances[0] < layout.seal.p
+                work.curved = not work.sealed and chances[1] < layout.curve.p
         low, high = layout.size
         # Few sizes, so that glyphs are found in the cache.
         step = int(rng.random() * 4) / 3 if high > low else 0.0
@@ -619,6 +635,8 @@ class Pipeline:
             if work.hand is not None:
                 assert self.hand is not None
                 work.ink = self.hand.draw(work.hand, work.ppem, work.rng, plain=work.plain)
+            elif work.curved or work.sealed:
+                work.ink = self._curve(work) if work.curved else self._seal(work)
             else:
                 work.ink = drawing(
                     work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
@@ -639,6 +657,57 @@ class Pipeline:
                     mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
         work.draft = Draft(work.ink, neighbours)
+
+    def _curve(self, work: _Work) -> Ink:
+        """Ink of a line along a curve."""
+        config = self.recipe.layout.curve
+        laid = lay_line(work.runs, self._outlines, spacing=work.spacing, jitter=work.jitter)
+        try:
+            line = move_along(laid, choose_path(config, laid, work.rng), work.drawn.units)
+        except TooLong:
+            raise Refused(_TOO_LONG) from None
+        if config.unwrap:
+            return unwrap(line, work.ppem, config.slack, work.rng)
+        return draw_along(line, self._shown_size(line.shapes.height))
+
+    def _seal(self, work: _Work) -> Ink:
+        """Ink of a line in a seal."""
+        config, rng = self.recipe.layout.seal, work.rng
+        count, opposite, over = others_wanted(config, rng)
+        others = [self._laid_beside(work) for _ in range(count + opposite + over)]
+        within = [laid for laid in others[:count] if laid is not None]
+
+        def lay(spacing: float) -> Laid:
+            return lay_line(work.runs, self._outlines, spacing=work.spacing + spacing, jitter=work.jitter)
+
+        try:
+            line, prints = stamped(
+                *(config, lay, work.drawn.units, within),
+                others[count] if opposite else None,
+                others[-1] if over else None,
+                rng,
+            )
+        except TooLong:
+            raise Refused(_TOO_LONG) from None
+        if config.unwrap:
+            return unwrap(line, work.ppem, config.slack, rng, prints)
+        return draw_along(line, self._shown_size(prints.shapes.height), prints)
+
+    def _laid_beside(self, work: _Work) -> Laid | None:
+        """Another text of the corpus in the same face, laid out; None where that lacks a glyph."""
+        try:
+            drawn = self.source.draw(work.rng)
+        finally:
+            self._count_texts(work)
+        units = drawn.units[:_SEAL_UNITS]
+        text = "".join(units)
+        with suppress(Refused, NoInk):
+            return lay_line(self._runs(text, [(work.faces[0][0], 0, len(text))], None), self._outlines)
+        return None
+
+    def _shown_size(self, height: float) -> int:
+        """Pixels per em at which ink that is so many em high is about as large as the picture will show it."""
+        return max(6, math.ceil(self.recipe.layout.height * _DRAWN / max(height, 1.0)))
 
     def _place(self, work: _Work) -> None:
         if not work.plain:
@@ -746,6 +815,12 @@ class Pipeline:
             meta["plain"] = True
         if work.column is not None:
             meta["vertical"] = True
+        if work.curved:
+            meta["curved"] = True
+        if work.sealed:
+            meta["seal"] = True
+        if work.composed.outline is not None:
+            meta["polygon"] = work.composed.outline.astype(np.float64).round(1).tolist()
         return meta
 
     def _sample(self, work: _Work) -> Sample:

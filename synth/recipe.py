@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from augment.pixel import Degrade, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
+from augment.pixel import Degrade, LengthRange, PositiveRange, QualityRange, ShareRange, dump_ops, known_ops, parse_ops
 from synth.data import data_file
 from synth.pages.settings import Page, Scene
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml, set_key
@@ -63,6 +63,9 @@ _MarginsX = Annotated[tuple[_MarginX, _MarginX], AfterValidator(_ordered)]
 _MarginsY = Annotated[tuple[_MarginY, _MarginY], AfterValidator(_ordered)]
 _CornerShifts = Annotated[tuple[_CornerShift, _CornerShift], AfterValidator(_ordered)]
 _Angles = Annotated[tuple[_Degrees, _Degrees], AfterValidator(_ordered)]
+_Slack = Annotated[float, Field(ge=0, le=0.1)]
+_Place = Annotated[float, Field(ge=-1e6, le=1e6)]
+_Controls = Annotated[tuple[tuple[_Place, _Place], ...], Field(min_length=4, max_length=4)]
 Kind = Literal[
     "flat", "paper", "gradient", "grain", "cloth", "stains", "wall", "ruled", "squared", "clutter", "pictures"
 ]
@@ -220,6 +223,83 @@ class Vertical(Section):
     )
 
 
+def _uncrossed(controls: tuple[_Controls, ...]) -> tuple[_Controls, ...]:
+    from synth.render.path import cubic
+
+    for number, points in enumerate(controls, 1):
+        try:
+            cubic(points, 1.0)
+        except ValueError as error:
+            raise ValueError(f"curve {number}: {error}") from None
+    return controls
+
+
+class CurvedLine(Section):
+    """Lines along a curve, each letter turned by itself; those whose letters join are bent whole."""
+
+    p: Share = Field(0.0, description="share of samples; single units stay straight")
+    kinds: dict[Literal["arc", "circle", "wave", "free"], Weight] = Field(
+        {"arc": 0.5, "wave": 0.25, "free": 0.25}, description="weights of arc, circle, wave and free (a cubic curve)"
+    )
+    rise: LengthRange = Field((0.2, 1.2), description="of an arc's middle over its ends, and of free curves, em")
+    radius: PositiveRange = Field((2.5, 5.0), description="of circles, em")
+    amplitude: LengthRange = Field((0.06, 0.3), description="of waves, em")
+    wavelength: PositiveRange = Field((4.0, 9.0), description="em")
+    controls: Annotated[tuple[_Controls, ...], AfterValidator(_uncrossed)] = Field(
+        (), description="four points (x, y) for each free curve, y downwards, in any unit; none: random ones"
+    )
+    valley: Share = Field(0.35, description="share of arcs, circles and free curves that are bent the other way")
+    tightest: Annotated[float, Field(ge=1, le=100)] = Field(
+        2.0, description="least radius, em: curves that are tighter are flattened"
+    )
+    smallest: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.6, description="to what part of its size a text shrinks that is longer than its circle, before it is refused"
+    )
+    unwrap: bool = Field(False, description="straightened by the line's polygon, as crops are before they are read")
+    slack: _Slack = Field(0.02, description="standard deviation of that polygon's points, em")
+
+    @model_validator(mode="after")
+    def _some_kind(self) -> CurvedLine:
+        if not any(self.kinds.values()):
+            raise ValueError("kinds: no kind of curve has a weight above zero")
+        return self
+
+
+class SealLine(Section):
+    """Lines as stamps print them: on a ring, or in a box."""
+
+    p: Share = Field(0.0, description="share of samples; single units stay ordinary lines")
+    shapes: dict[Literal["round", "oval", "square"], Weight] = Field(
+        {"round": 0.6, "oval": 0.2, "square": 0.2}, description="weights of round, oval and square"
+    )
+    radius: PositiveRange = Field((2.2, 4.0), description="of the ring that the text is on, em")
+    ratio: FactorRange = Field((1.15, 1.6), description="width over height of ovals")
+    valley: Share = Field(0.2, description="share of ring texts that stand at the bottom, read from inside")
+    spread: ShareRange = Field((0.35, 0.8), description="of the ring that short texts are spaced out to")
+    smallest: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="to what part of its size a text shrinks that is longer than the ring, before it is refused"
+    )
+    star: Share = Field(0.4, description="share of rings with a star in the middle")
+    lines: CountRange = Field((0, 2), description="other lines of text within, or in the same box")
+    opposite: Share = Field(0.3, description="share of rings with another text on the other side, where it fits")
+    border: Share = Field(0.95, description="share with a border")
+    double: Share = Field(0.5, description="share of borders that are double")
+    twice: Share = Field(0.1, description="share stamped twice, the second time paler and a little beside the first")
+    over: Share = Field(0.3, description="share stamped over other text")
+    colours: dict[Literal["red", "blue", "violet", "black"], Weight] = Field(
+        {"red": 0.65, "blue": 0.2, "violet": 0.15}, description="weights of red, blue, violet and black"
+    )
+    unwrap: bool = Field(True, description="the text straightened, with what is beside it; else the whole seal")
+    slack: _Slack = Field(0.02, description="standard deviation of the points of the polygon for that, em")
+
+    @model_validator(mode="after")
+    def _some_shape(self) -> SealLine:
+        for key in ("shapes", "colours"):
+            if not any(getattr(self, key).values()):
+                raise ValueError(f"{key}: none has a weight above zero")
+        return self
+
+
 class Layout(Section):
     """How a line is set and how tightly it is cut out."""
 
@@ -240,6 +320,8 @@ class Layout(Section):
         60.0, description="width over height beyond which images are refused"
     )
     vertical: Vertical = Vertical()
+    curve: CurvedLine = CurvedLine()
+    seal: SealLine = SealLine()
 
 
 class Outline(Section):

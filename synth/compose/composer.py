@@ -17,7 +17,7 @@ from synth.compose import Refused
 from synth.compose.background import Backgrounds, Image, tinted
 from synth.compose.colour import Colour, contrasting_luminance, is_grey, luminance, random_colour, with_luminance
 from synth.recipe import Recipe
-from synth.render.line import Ink
+from synth.render.line import Ink, Stamp
 
 Mask: TypeAlias = NDArray[Any]
 """`uint8`, height × width; OpenCV's stubs do not promise more."""
@@ -48,6 +48,7 @@ class Composed:
         coverage: height × width: how the letters were drawn, without stroke changes or wear.
         outlined: further coverages by which outlined letters may be recognised: the ring alone, and ring and letter.
         polygons: units × 4 × 2.
+        outline: of a curved line, n × 2; see `Ink.outline`.
         inside: share of each unit's ink that lies in the frame; None where all of it does.
         background: kind of the surface.
         exact: where the image is a flat ground and one flat ink laid over it by `coverage`, and nothing else: the
@@ -61,6 +62,7 @@ class Composed:
     inside: NDArray[np.float64] | None
     background: str
     exact: float | None
+    outline: NDArray[np.float32] | None = None
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class _Placed:
         straight: the same as (x scale, y scale, left, top) when nothing is turned, slanted or bent, and the picture's
             pixel rows fall on the ink's edges; else None.
         map: of `warp`, once drawn by one that is not projective.
+        outline: of a curved line, in the picture.
     """
 
     warp: geometry.Warp
@@ -80,6 +83,7 @@ class _Placed:
     height: int
     polygons: NDArray[np.float32]
     map: NDArray[np.float32] | None = None
+    outline: NDArray[np.float32] | None = None
 
     def draw(self, mask: Mask, pad: int) -> Mask:
         """A mask in the picture; `pad` is the room around the ink that it has on all sides.
@@ -125,6 +129,7 @@ class Draft:
             three in the picture's pixels once drawn.
         ring: around outlined letters.
         around: what belongs to other lines, with an em of room around the ink.
+        under: what a stamp is printed on, with its `Stamp.pad` of room.
     """
 
     ink: Ink
@@ -135,6 +140,7 @@ class Draft:
     strokes: Mask | None = None
     ring: Mask | None = None
     around: Mask | None = None
+    under: Mask | None = None
     ground: _Ground = field(init=False)
     coverage: Mask = field(init=False)
 
@@ -160,7 +166,7 @@ class Composer:
         margin = 0.12 * height
         placed = self._fit(ink, geometry.Warp(), height, (margin, margin, margin, margin))
         coverage = placed.draw(ink.mask, 0)
-        return Composed(cv2.bitwise_not(coverage), coverage, (), placed.polygons, None, "flat", -255.0)
+        return Composed(cv2.bitwise_not(coverage), coverage, (), placed.polygons, None, "flat", -255.0, placed.outline)
 
     def compose(self, ink: Ink, neighbours: Neighbours | None, rng: np.random.Generator) -> Composed:
         """One picture of `ink`.
@@ -179,6 +185,10 @@ class Composer:
     def place(self, draft: Draft, rng: np.random.Generator) -> None:
         """Margins, warp and size. Raises Refused: too wide for `layout.max_ratio`."""
         draft.margins = self._margins(rng)
+        if draft.ink.quads is not None:
+            # What lies around a curve is its box: of that no letter is cut off by chance.
+            left, top, right, bottom = draft.margins
+            draft.margins = max(left, 0.0), max(top, 0.0), max(right, 0.0), max(bottom, 0.0)
         draft.placed = self._fit(draft.ink, self._shape(draft.ink, rng), self._recipe.layout.height, draft.margins)
 
     def gather(self, draft: Draft, rng: np.random.Generator) -> None:
@@ -187,6 +197,8 @@ class Composer:
         draft.strokes, draft.ring = self._strokes(ink, rng)
         if draft.strokes is not None:
             draft.pad = (draft.strokes.shape[0] - ink.mask.shape[0]) // 2
+        if ink.stamp is not None:
+            _press(draft, ink.stamp)
         draft.around = self._extras(ink, draft.neighbours, draft.scale, draft.margins, rng)
 
     def lay_ground(self, draft: Draft, rng: np.random.Generator) -> None:
@@ -203,18 +215,27 @@ class Composer:
             draft.ring = placed.draw(draft.ring, draft.pad)
         if draft.around is not None:
             draft.around = placed.draw(draft.around, ink.ppem)
+        if draft.under is not None and ink.stamp is not None:
+            draft.under = placed.draw(draft.under, ink.stamp.pad)
 
     def paint(self, draft: Draft, rng: np.random.Generator) -> None:
         """Ink and effects onto the surface."""
         alpha = draft.coverage if draft.strokes is None else draft.strokes
-        self._paint(draft.ground, alpha, draft.ring, draft.around, draft.scale * draft.ink.ppem, rng)
+        stamp = draft.ink.stamp
+        if draft.under is not None:
+            # In print, whose colour has nothing to do with the stamp's.
+            tone = contrasting_luminance(draft.ground.luminance, 60, 220, self._recipe.colour.darker, rng)
+            draft.ground.lay((tone, tone, tone), draft.under, 1.0)
+        colour = self._ink_colour(draft.ground, rng, None if stamp is None else stamp.colour)
+        self._paint(draft.ground, colour, alpha, draft.ring, draft.around, draft.scale * draft.ink.ppem, rng)
 
     def finish(self, draft: Draft, inside: NDArray[np.float64] | None) -> Composed:
         """The picture, with what `insides` found."""
         ground, placed, ring = draft.ground, draft.placed, draft.ring
         outlined = () if ring is None else (ring, cv2.max(ring, draft.coverage))
         exact = ground.contrast if draft.strokes is None else None
-        return Composed(ground.image(), draft.coverage, outlined, placed.polygons, inside, ground.kind, exact)
+        outline = placed.outline
+        return Composed(ground.image(), draft.coverage, outlined, placed.polygons, inside, ground.kind, exact, outline)
 
     # -- shape ------------------------------------------------------------------------------------------------
 
@@ -245,7 +266,7 @@ class Composer:
             steps += geometry.scaling(stretched, 1.0).steps
             middle = (middle[0] * stretched, middle[1])
         reach = width * stretched
-        if config.curve.p and draw() < config.curve.p:
+        if config.curve.p and ink.quads is None and draw() < config.curve.p:
             low, high = config.curve.bend
             rise = (low + (high - low) * draw()) * height
             # The arc's sagitta over half the line's length gives the radius; an arc of more than half a circle
@@ -280,19 +301,30 @@ class Composer:
 
     def _fit(self, ink: Ink, shape: geometry.Warp, height: int, margins: tuple[float, float, float, float]) -> _Placed:
         """Fit the shaped line into the picture between the margins (left, top, right, bottom)."""
-        if not shape.steps and min(margins) >= 0:
+        if not shape.steps and min(margins) >= 0 and ink.quads is None:
             return self._fit_straight(ink, height, margins)
-        moved = shape.forward(ink.boxes[:, _CORNERS].reshape(-1, 4, 2))
+        quads = ink.boxes[:, _CORNERS].reshape(-1, 4, 2) if ink.quads is None else ink.quads
+        moved = shape.forward(quads)
         inked = moved[~ink.blank] if ink.blank.any() else moved
         flat = inked.reshape(-1, 2)
+        outline = None if ink.outline is None else shape.forward(ink.outline)
+        if outline is not None:
+            flat = np.concatenate((flat, outline))
+        if ink.stamp is not None and ink.quads is not None:
+            # All of the seal is to be seen.
+            rows, columns = ink.mask.shape
+            corners = np.array(((0, 0), (columns, 0), (columns, rows), (0, rows)), np.float32)
+            flat = np.concatenate((flat, shape.forward(corners)))
         (left, top), (right, bottom) = np.minimum.reduce(flat).tolist(), np.maximum.reduce(flat).tolist()
         scale = (height - margins[1] - margins[3]) / max(bottom - top, 1e-3)
         width = self._allowed(math.ceil((right - left) * scale + margins[0] + margins[2]), height)
         x, y = margins[0] - left * scale, margins[1] - top * scale
         moved *= np.float32(scale)
         moved += np.array((x, y), np.float32)
+        if outline is not None:
+            outline = outline * np.float32(scale) + np.array((x, y), np.float32)
         fit = geometry.Projective((scale, 0.0, x, 0.0, scale, y, 0.0, 0.0, 1.0))
-        return _Placed(shape.then(fit), None, width, height, moved)
+        return _Placed(shape.then(fit), None, width, height, moved, None, outline)
 
     def _fit_straight(self, ink: Ink, height: int, margins: tuple[float, float, float, float]) -> _Placed:
         """The same without a warp: the mask's edges are put on pixel edges, so that it need only be resized."""
@@ -402,7 +434,14 @@ class Composer:
                 x = int(pad - gap - mask.shape[1]) if before else int(pad + width + gap + 1)
                 _stamp(canvas, mask, x, pad + height - mask.shape[0])
         thick = max(1, round(ink.ppem * (0.03 + 0.05 * rng.random())))
-        if underline:
+        if underline and ink.outline is not None:
+            # Along the curve's bottom.
+            lower = ink.outline[: len(ink.outline) // 2 - 1 : -1]
+            inward = ink.outline[: len(lower)] - lower
+            away = 0.04 * ink.ppem / np.maximum(np.hypot(inward[:, 0], inward[:, 1]), 1.0)
+            points = lower - inward * away[:, None] + pad
+            cv2.polylines(canvas, [np.round(points * 16).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 4)
+        elif underline:
             y = pad + min(int(ink.baseline + ink.ppem * (0.08 + 0.1 * rng.random())), height + 2)
             canvas[y : y + thick, pad : pad + width] = 255
         if rule:
@@ -430,9 +469,11 @@ class Composer:
         image, kind = self._backgrounds.draw(height, width, colour, rng)
         return _Ground(height, width, colour, image, kind)
 
-    def _ink_colour(self, ground: _Ground, rng: np.random.Generator) -> Colour:
+    def _ink_colour(self, ground: _Ground, rng: np.random.Generator, stamp: Colour | None) -> Colour:
         config = self._recipe.colour
         target = contrasting_luminance(ground.luminance, *config.contrast, config.darker, rng)
+        if stamp is not None:
+            return with_luminance(stamp, target)
         if ground.own and config.from_background and rng.random() < config.from_background:
             y, x = int(rng.random() * ground.height), int(rng.random() * ground.width)
             b, g, r = ground.image()[y, x].tolist()
@@ -445,6 +486,7 @@ class Composer:
     def _paint(
         self,
         ground: _Ground,
+        colour: Colour,
         alpha: Mask,
         ring: Mask | None,
         around: Mask | None,
@@ -452,7 +494,6 @@ class Composer:
         rng: np.random.Generator,
     ) -> None:
         config = self._recipe.ink
-        colour = self._ink_colour(ground, rng)
         tone = luminance(colour)
         draw = rng.random
         hollowed = False
@@ -730,6 +771,16 @@ def _warped(mask: Mask, warp: geometry.Warp, coefficients: geometry.Coefficients
     if factor < 0.7:
         mask = cv2.GaussianBlur(mask, (3, 3), 0, borderType=cv2.BORDER_CONSTANT)
     return warp.apply(mask, (width, height), 0)
+
+
+def _press(draft: Draft, stamp: Stamp) -> None:
+    """Let the strokes be all that a stamp prints."""
+    pad = max(draft.pad, stamp.pad)
+    strokes = _padded(draft.ink.mask, pad) if draft.strokes is None else _padded(draft.strokes, pad - draft.pad)
+    draft.strokes = cv2.max(strokes, _padded(stamp.mask, pad - stamp.pad))
+    if draft.ring is not None:
+        draft.ring = _padded(draft.ring, pad - draft.pad)
+    draft.pad, draft.under = pad, stamp.under
 
 
 def _padded(mask: Mask, pad: int) -> Mask:

@@ -16,10 +16,16 @@ from augment.errors import ScriptoriumError
 from synth.fonts.index import FaceInfo, sfnt_path
 
 _LOAD = freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP | freetype.FT_LOAD_NO_AUTOHINT
+_UNSCALED = _LOAD | freetype.FT_LOAD_NO_SCALE
 PHASES = 4  # sub-pixel positions per pixel and axis
 
 Glyph = tuple[NDArray[np.uint8], int, int]
 """A glyph's coverage, height × width, and where its top-left pixel lies relative to the pen: (x, y), y downwards."""
+
+Contours = tuple[NDArray[np.float64], NDArray[np.uint8], list[int]]
+"""Points in font units, n × 2, y upwards, FreeType's tag of each, and the number of the last point of each contour."""
+
+_LONG = np.dtype("l")  # FT_Pos is C's long
 
 # What to judge vertical metrics by: letters that stand upright, from Han, kana, Hangul, Yi and Canadian syllabics.
 _UPRIGHT_LETTERS = (
@@ -104,6 +110,19 @@ class Face:
         # A copy, as a view would keep two more arrays and the bytes alive: more than most glyphs themselves.
         array = raw.reshape(rows, pitch)[:, :width].copy()
         return array, contents.bitmap_left, -contents.bitmap_top
+
+    def outline(self, glyph: int) -> Contours | None:
+        """The outline of one glyph as the font has it, or None when it has no ink; see `Contours`."""
+        if ft.FT_Load_Glyph(self._slot, glyph, _UNSCALED):
+            return None
+        contents = self._slot.contents.glyph.contents
+        outline = contents.outline
+        n = outline.n_points
+        if contents.format != freetype.FT_GLYPH_FORMAT_OUTLINE or n <= 0:
+            return None
+        points = np.frombuffer(ctypes.string_at(outline.points, n * 2 * _LONG.itemsize), _LONG).reshape(n, 2)
+        tags = np.frombuffer(ctypes.string_at(outline.tags, n), np.uint8)
+        return points.astype(np.float64), tags, outline.contours[: outline.n_contours]
 
     def table(self, tag: str) -> bytes:
         """A table of the font file, such as `OS/2`; empty where there is none."""

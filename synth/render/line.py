@@ -25,6 +25,23 @@ class NoInk(Exception):
 
 
 @dataclass(slots=True)
+class Stamp:
+    """What a stamp prints beside the line, and what it is printed on.
+
+    Attributes:
+        mask: `uint8`, coverage, with `pad` pixels of room around the line's mask on all sides.
+        under: likewise, of other ink that was there before; None: there is none.
+        pad: room in pixels.
+        colour: of the stamp's ink: blue, green, red.
+    """
+
+    mask: NDArray[np.uint8]
+    under: NDArray[np.uint8] | None
+    pad: int
+    colour: tuple[float, float, float]
+
+
+@dataclass(slots=True)
 class Ink:
     """A line of text, drawn but not coloured.
 
@@ -46,10 +63,13 @@ class Ink:
     baseline: float
     ppem: int
     turned: NDArray[np.bool_] | None = None
+    quads: NDArray[np.float32] | None = None
+    outline: NDArray[np.float32] | None = None
+    stamp: Stamp | None = None
 
 
 # Joiners and variation selectors: what they do is seen in other glyphs.
-_INKLESS = frozenset("\u034f\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
+INKLESS = frozenset("\u034f\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
 _FAR = 1 << 30
 TURNED = PHASES * PHASES  # added to the phase of a glyph that stands turned a quarter to the left
 _KEYS = 2 * TURNED  # phases of a glyph, turned or not
@@ -323,36 +343,56 @@ def _unit_boxes(
     inf = float("inf")
     rows: list[list[float]] = [[inf, inf, -inf, -inf] for _ in range(n)]
     shared = [False] * n
-    for c0, c1, before, after, l_, t_, r_, b_, glyph, scale, run in clusters:
-        i = bisect_right(starts, c0) - 1
-        j = i + 1
-        while j < n and starts[j] < c1:
-            j += 1
-        if r_ < l_:  # no ink: a space has its advance; a joiner or selector adds nothing
-            if all(blank[i:j]):
-                for k in range(i, j):
-                    w = (after - before) / (j - i)
-                    _grow(rows[k], before + w * (k - i), top, before + w * (k - i + 1), bottom)
-            continue
-        if j == i + 1:
-            _grow(rows[i], l_, t_, r_, b_)
-            continue
-        edges = _caret_edges(run, glyph, scale, j - i, before, l_, r_)
-        for k in range(i, j):
-            if edges:
-                _grow(rows[k], edges[k - i][0], t_, edges[k - i][1], b_)
-            else:
-                _grow(rows[k], l_, t_, r_, b_)
-                shared[k] = True
+    for k, _, l_, t_, r_, b_, alike in unit_parts(starts, blank, clusters, top, bottom):
+        _grow(rows[k], l_, t_, r_, b_)
+        shared[k] = shared[k] or alike
     for k, row in enumerate(rows):
         if row[2] <= row[0]:
-            if not k or not _INKLESS.issuperset(units[k]):
+            if not k or not INKLESS.issuperset(units[k]):
                 raise NoInk(units[k])
             # A code point of its own that is never drawn: it stands where the one before it does.
             rows[k], shared[k], blank[k] = rows[k - 1], True, blank[k - 1]
     boxes = np.array(rows, np.float32)
     boxes -= np.array((left, top, left, top), np.float32)
     return boxes, np.array(shared), np.array(blank)
+
+
+Part = tuple[int, int, float, float, float, float, bool]
+"""A unit, a cluster, left, top, right and bottom of what the unit has of the cluster, whether others share that."""
+
+
+def unit_parts(
+    starts: Sequence[int], blank: Sequence[bool], clusters: Sequence[Sequence[Any]], top: float, bottom: float
+) -> list[Part]:
+    """What each unit has of each cluster.
+
+    Args:
+        starts: the code point at which each unit begins.
+        blank: of each unit, whether it has no ink by nature.
+        clusters: as in `Placed`, in any unit of length.
+        top: of the line, for blanks.
+        bottom: of the line.
+    """
+    n = len(starts)
+    parts: list[Part] = []
+    for number, (c0, c1, before, after, l_, t_, r_, b_, glyph, scale, run) in enumerate(clusters):
+        i = bisect_right(starts, c0) - 1
+        j = i + 1
+        while j < n and starts[j] < c1:
+            j += 1
+        if r_ < l_:  # no ink: a space has its advance; a joiner or selector adds nothing
+            if all(blank[i:j]):
+                w = (after - before) / (j - i)
+                parts += [
+                    (k, number, before + w * (k - i), top, before + w * (k - i + 1), bottom, False) for k in range(i, j)
+                ]
+        elif j == i + 1:
+            parts.append((i, number, l_, t_, r_, b_, False))
+        elif edges := _caret_edges(run, glyph, scale, j - i, before, l_, r_):
+            parts += [(k, number, edges[k - i][0], t_, edges[k - i][1], b_, False) for k in range(i, j)]
+        else:
+            parts += [(k, number, l_, t_, r_, b_, True) for k in range(i, j)]
+    return parts
 
 
 def _grow(row: list[float], left: float, top: float, right: float, bottom: float) -> None:

@@ -1,0 +1,465 @@
+"""Lines along a path, drawn from outlines.
+
+A line is laid out straight first, in em, and then moved: in scripts whose letters stand alone (`LOOSE`) each cluster
+rigidly, to the arc length of its middle, turned as the path is there; in all others, whose letters join, every point by
+itself, (x, y) → path(x) + y · normal, so that joins and head lines bend without a seam. The path is where the middle of
+the line's height runs, so that letters close up on one side of it no more than they part on the other.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from augment import geometry
+from synth.recipe import CurvedLine
+from synth.render.line import INKLESS, Ink, NoInk, Stamp, unit_parts
+from synth.render.outline import Outline, OutlineCache, fill
+from synth.render.path import Floats, Path, arc, cubic, straight, wave
+from synth.render.shape import LOOSE, Run
+
+OUTLINE_POINTS = 16
+"""Points on each of the two long sides of a line's polygon."""
+
+BEYOND = 1.0
+"""How far in em a path goes on past the text."""
+
+BESIDE = 0.6
+"""Room in em around a straightened line in which what is printed beside it is kept."""
+
+_FAR = math.inf
+_ROOM = 0.2  # em around a line that is straightened, so that nothing is cut off
+_PALER = 0.55  # a second impression against the first
+_ROUND = 0.9  # of a circle that text may fill
+_TALL = 1.3  # a path's radius over the line's height, at least
+_HALF_ANGLE = 1.5  # radians of an arc on either side: letters do not hang
+_FLATTENINGS = 12
+_SIDES = np.linspace(0.0, 1.0, 5)  # where the sides of a box are looked at
+# From shifts at four places along a side of the outline to those of its points, linear in between.
+_SWAYS = np.stack([np.interp(np.linspace(0, 3, OUTLINE_POINTS), np.arange(4), row) for row in np.eye(4)], 1)
+_TWICE = np.tile(_SIDES, 2)
+
+
+@dataclass(slots=True)
+class Laid:
+    """A line laid out straight; lengths in em, y downwards from the baseline.
+
+    Attributes:
+        outlines: of the glyphs that have ink.
+        origins: those glyphs × 3: x, y, size.
+        owners: the cluster that each of them belongs to.
+        clusters: as in `Placed`.
+        bent: for each cluster, whether it is bent rather than turned.
+        length: from the first pen position to the last.
+        top: of the ink.
+        bottom: of the ink.
+    """
+
+    outlines: list[Outline]
+    origins: Floats
+    owners: NDArray[np.intp]
+    clusters: list[list[Any]]
+    bent: NDArray[np.bool_]
+    length: float
+    top: float
+    bottom: float
+
+    @property
+    def height(self) -> float:
+        """Of the ink."""
+        return self.bottom - self.top
+
+
+def lay_line(
+    runs: Sequence[Run],
+    cache: OutlineCache,
+    *,
+    spacing: float = 0.0,
+    jitter: Sequence[tuple[float, float]] | None = None,
+) -> Laid:
+    """Lay shaped runs out from left to right; arguments as for `draw_line`.
+
+    Raises:
+        NoInk: there is none at all; names no unit.
+    """
+    outlines: list[Outline] = []
+    origins: list[tuple[float, float, float]] = []
+    owners: list[int] = []
+    clusters: list[list[Any]] = []
+    bent: list[bool] = []
+    pen, count = 0.0, 0
+    for run in runs:
+        face, loose = run.face, run.script in LOOSE
+        gap = spacing if loose else 0.0
+        wiggle = jitter if loose else None
+        size, rise = 1.0, 0.0
+        first, start = len(clusters), -1
+        scale = 1 / face.upem
+        for glyph, begins, advance, x_offset, y_offset in zip(
+            run.glyphs, run.clusters, run.advances, run.x_offsets, run.y_offsets, strict=True
+        ):
+            begun = begins != start
+            if begun:
+                if start >= 0:
+                    pen += gap
+                start = begins
+                if wiggle is not None:
+                    rise, size = wiggle[count % len(wiggle)]
+                    scale = size / face.upem
+                    count += 1
+                clusters.append([start, 0, pen, pen, _FAR, _FAR, -_FAR, -_FAR, glyph, scale, run])
+                bent.append(not loose)
+            cluster = clusters[-1]
+            if not begun:
+                cluster[8] = -1
+            outline = cache.get(face, glyph, not loose)
+            if outline is not None:
+                x, y = pen + x_offset * scale, -rise - y_offset * scale
+                left, bottom, right, top = outline.box
+                cluster[4] = min(cluster[4], x + left * size)
+                cluster[5] = min(cluster[5], y - top * size)
+                cluster[6] = max(cluster[6], x + right * size)
+                cluster[7] = max(cluster[7], y - bottom * size)
+                outlines.append(outline)
+                origins.append((x, y, size))
+                owners.append(len(clusters) - 1)
+            pen += advance * scale
+            cluster[3] = pen
+        pen += gap
+        here = clusters[first:]
+        if run.rtl:
+            here.reverse()
+        for before, behind in pairwise(here):
+            before[1] = behind[0]
+        if here:
+            here[-1][1] = run.stop
+    if not outlines:
+        raise NoInk("")
+    top, bottom = min(cluster[5] for cluster in clusters), max(cluster[7] for cluster in clusters)
+    return Laid(outlines, np.array(origins), np.array(owners), clusters, np.array(bent), pen, top, bottom)
+
+
+@dataclass(slots=True)
+class Shapes:
+    """Polygons to be filled; lengths in em, y downwards.
+
+    Attributes:
+        points: of all contours, n × 2.
+        ends: for each contour the number of its last point.
+        wholes: for each glyph, or other shape, the number of its last contour.
+    """
+
+    points: Floats
+    ends: NDArray[np.intp]
+    wholes: NDArray[np.intp]
+
+    @property
+    def height(self) -> float:
+        """Of all of them together."""
+        return float(np.ptp(self.points[:, 1]))
+
+    def placed(self, size: float, x: float, y: float, angle: float = 0.0) -> Shapes:
+        """`size` times as large, turned clockwise by `angle` radians about the origin, and moved."""
+        c, s = size * math.cos(angle), size * math.sin(angle)
+        return Shapes(self.points @ np.array(((c, s), (-s, c))) + (x, y), self.ends, self.wholes)
+
+    def drawn(self, ppem: int, origin: NDArray[Any], width: int, height: int) -> NDArray[np.uint8]:
+        """Their coverage in a picture, height × width, whose top-left corner is `origin`, in pixels."""
+        return fill(self.points * ppem - origin, self.ends, self.wholes, width, height)
+
+    @classmethod
+    def joined(cls, several: Sequence[Shapes]) -> Shapes:
+        """All in one; at least one."""
+        counts = list(accumulate((len(shapes.points) for shapes in several[:-1]), initial=0))
+        contours = list(accumulate((len(shapes.ends) for shapes in several[:-1]), initial=0))
+        return cls(
+            np.concatenate([shapes.points for shapes in several]),
+            np.concatenate([shapes.ends + count for shapes, count in zip(several, counts, strict=True)]),
+            np.concatenate([shapes.wholes + count for shapes, count in zip(several, contours, strict=True)]),
+        )
+
+
+@dataclass(slots=True)
+class Prints:
+    """What is printed beside a line; lengths in em.
+
+    Attributes:
+        shapes: by the same stamp.
+        under: on the paper before; None: nothing.
+        double: how far away a second, paler impression is, (x, y); None: there is none.
+        colour: of the stamp's ink: blue, green, red.
+    """
+
+    shapes: Shapes
+    under: Shapes | None
+    double: tuple[float, float] | None
+    colour: tuple[float, float, float]
+
+    def drawn(self, line: NDArray[np.uint8], ppem: int, origin: NDArray[Any]) -> Stamp:
+        """Drawn at the place, and of the size, of a mask of the line."""
+        height, width = line.shape
+        mask: NDArray[Any] = self.shapes.drawn(ppem, origin, width, height)
+        if self.double is not None:
+            x, y = self.double
+            again = np.array(((1.0, 0.0, x * ppem), (0.0, 1.0, y * ppem)))
+            paler = cv2.warpAffine(cv2.max(mask, line), again, (width, height))
+            mask = cv2.max(mask, cv2.convertScaleAbs(paler, alpha=_PALER))
+        under = None if self.under is None else self.under.drawn(ppem, origin, width, height)
+        return Stamp(mask, under, 0, self.colour)
+
+
+@dataclass(slots=True)
+class Along:
+    """A line moved onto a path; lengths in em.
+
+    Attributes:
+        shapes: its glyphs.
+        quads: units × 4 × 2, clockwise from each unit's own top-left: around its ink, turned as the path is there.
+        shared: see `Ink`.
+        blank: see `Ink`.
+        outline: 2 · `OUTLINE_POINTS` × 2: around the whole line, along its top and back along its bottom.
+        baseline: how far below the path it runs.
+    """
+
+    shapes: Shapes
+    quads: Floats
+    shared: NDArray[np.bool_]
+    blank: NDArray[np.bool_]
+    outline: Floats
+    baseline: float
+
+
+class _Mover:
+    """Moves points of a line onto a path."""
+
+    def __init__(self, laid: Laid, path: Path) -> None:
+        self._path, self._bent = path, laid.bent
+        self.middle = (laid.top + laid.bottom) / 2
+        self.pens = np.array([(cluster[2] + cluster[3]) / 2 for cluster in laid.clusters])
+        px, py, turn = path.at(self.pens)
+        self._poses = np.stack((px, py, np.cos(turn), np.sin(turn), self.pens), 1)
+
+    def __call__(self, x: Floats, y: Floats, cluster: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Where points of clusters, whose number is given along the first axis, come to lie."""
+        px, py, cos, sin, base = self._poses[cluster].T.reshape(5, len(x), *(1,) * (x.ndim - 1))
+        along, down = x - base, y - self.middle
+        turned = px + along * cos - down * sin, py + along * sin + down * cos
+        if not self._bent.any():
+            return turned
+        px, py, angle = self._path.at(x)
+        bent = self._bent[cluster].reshape(base.shape)
+        px, py = px - down * np.sin(angle), py + down * np.cos(angle)
+        return np.where(bent, px, turned[0]), np.where(bent, py, turned[1])
+
+
+def glyphs_along(laid: Laid, path: Path) -> Shapes:
+    """The glyphs of a line on a path, its first pen position at arc length 0."""
+    return _glyphs(laid, _Mover(laid, path))
+
+
+def _glyphs(laid: Laid, moved: _Mover) -> Shapes:
+    sizes = [len(outline.points) for outline in laid.outlines]
+    x0, y0, scale = np.repeat(laid.origins, sizes, axis=0).T
+    raw = np.concatenate([outline.points for outline in laid.outlines])
+    points = np.stack(moved(x0 + raw[:, 0] * scale, y0 - raw[:, 1] * scale, np.repeat(laid.owners, sizes)), 1)
+    offsets = accumulate(sizes[:-1], initial=0)
+    ends = np.concatenate([outline.ends + offset for outline, offset in zip(laid.outlines, offsets, strict=True)])
+    return Shapes(points, ends, np.cumsum([len(outline.ends) for outline in laid.outlines]) - 1)
+
+
+def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
+    """Move a line onto a path, its first pen position to arc length 0.
+
+    Raises:
+        NoInk: a unit that is not blank has no ink.
+    """
+    moved = _Mover(laid, path)
+    shapes = _glyphs(laid, moved)
+    starts = list(accumulate(map(len, units[:-1]), initial=0))
+    blank = np.array([unit.isspace() for unit in units])
+    parts = sorted(unit_parts(starts, blank.tolist(), laid.clusters, laid.top, laid.bottom))
+    unit, cluster, left, top, right, bottom, alike = (np.array(column) for column in zip(*parts, strict=True))
+    # Around each box, along its top and bottom.
+    xs = left[:, None] + (right - left)[:, None] * _TWICE
+    rim_x, rim_y = moved(xs, np.repeat(np.stack((top, bottom), 1), len(_SIDES), axis=1), cluster)
+    first = np.flatnonzero(np.diff(unit, prepend=-1))
+    present = unit[first]
+    _, _, angle = path.at(np.where(laid.bent[cluster[first]], (left + right)[first] / 2, moved.pens[cluster[first]]))
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    # In each unit's own direction its box, turned back.
+    number = np.repeat(np.arange(len(first)), np.diff(first, append=len(unit)))
+    c, s = cos[number], sin[number]
+    along, down = rim_x * c + rim_y * s, rim_y * c - rim_x * s
+    low, high = np.minimum.reduceat, np.maximum.reduceat
+    left, top, right, bottom = low(along.min(1), first), low(down.min(1), first), high(along.max(1), first), high(down.max(1), first)
+    a, d = np.stack((left, right, right, left), 1), np.stack((top, top, bottom, bottom), 1)
+    quads = np.empty((len(units), 4, 2))
+    quads[present, :, 0] = a * cos - d * sin
+    quads[present, :, 1] = a * sin + d * cos
+    shared = np.zeros(len(units), np.bool_)
+    shared[present] = np.logical_or.reduceat(alike, first)
+    for k in sorted(set(range(len(units))) - set(present.tolist())):
+        if not k or not INKLESS.issuperset(units[k]):
+            raise NoInk(units[k])
+        quads[k], shared[k], blank[k] = quads[k - 1], True, blank[k - 1]
+
+    inked = [cluster for cluster in laid.clusters if cluster[6] > cluster[4]]
+    s = np.linspace(min(c[4] for c in inked), max(c[6] for c in inked), OUTLINE_POINTS)
+    # Letters that are turned whole stand out of the band between two curves by the height of their bows.
+    wide = max((c[6] - c[4] for c, b in zip(laid.clusters, laid.bent, strict=True) if not b), default=0.0)
+    bow = wide * wide / (8 * max(path.tightest - laid.height / 2, wide))
+    # And the polygon's legs cut off the bows of the curve between them.
+    leg = (s[-1] - s[0]) / (OUTLINE_POINTS - 1)
+    half = laid.height / 2 + bow + leg * leg / (8 * path.tightest)
+    outline = np.concatenate((path.offset(s, -half), path.offset(s[::-1], half)))
+    return Along(shapes, quads, shared, blank, outline, -moved.middle)
+
+
+def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
+    """Draw what was moved onto a path.
+
+    Args:
+        line: the line.
+        ppem: pixels per em.
+        stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
+    """
+    whole = line.shapes.points if stamp is None else np.concatenate((line.shapes.points, stamp.shapes.points))
+    low, high = whole.min(0), whole.max(0)
+    origin = np.floor(low * ppem).astype(int)
+    width, height = (np.ceil(high * ppem).astype(int) - origin).tolist()
+    quads = (line.quads * ppem - origin).astype(np.float32)
+    boxes = np.concatenate((quads.min(1), quads.max(1)), 1).clip(0, (width, height, width, height))
+    outline = (line.outline * ppem - origin).astype(np.float32)
+    mask = line.shapes.drawn(ppem, origin, width, height)
+    ink = Ink(mask, boxes, line.shared, line.blank, float(height), ppem, quads=quads, outline=outline)
+    if stamp is not None:
+        ink.stamp = stamp.drawn(mask, ppem, origin)
+    return ink
+
+
+def unwrap(line: Along, ppem: int, slack: float, rng: np.random.Generator, stamp: Prints | None = None) -> Ink:
+    """Draw a line and straighten it by its outline, as a detector would find it.
+
+    Args:
+        line: the line.
+        ppem: pixels per em, before and after.
+        slack: standard deviation in em by which the outline is off, more here and less there.
+        rng: source of that.
+        stamp: what is printed with it and straightened with it, as far as `BESIDE` em from the ink.
+    """
+    pad = 0 if stamp is None else math.ceil(BESIDE * ppem)
+    room = math.ceil((_ROOM + 3 * slack) * ppem) + pad
+    points = line.shapes.points
+    origin = np.floor(points.min(0) * ppem).astype(int) - pad
+    width, height = (np.ceil(points.max(0) * ppem).astype(int) + pad - origin).tolist()
+    polygon = line.outline * ppem - origin
+    if slack:
+        off = rng.standard_normal((2, _SWAYS.shape[1], 2)) * (slack * ppem)
+        polygon += np.concatenate((_SWAYS @ off[0], _SWAYS @ off[1]))
+    band = geometry.Ribbon(polygon[:OUTLINE_POINTS], polygon[: OUTLINE_POINTS - 1 : -1])
+    warp = geometry.Warp(band).then(geometry.translation(room, room))
+    where = warp.map(math.ceil(band.width) + 2 * room, math.ceil(band.height) + 2 * room)
+
+    def straightened(mask: NDArray[Any]) -> NDArray[Any]:
+        # The stubs do not know that the second map may be absent.
+        return cv2.remap(mask, where, None, cv2.INTER_LINEAR)  # type: ignore[call-overload,no-any-return]
+
+    bent = line.shapes.drawn(ppem, origin, width, height)
+    mask = straightened(bent)
+    left, top, wide, tall = cv2.boundingRect(mask)
+    # The sides of the quads are bent by now.
+    quads = line.quads * ppem - origin
+    rim = quads[:, :, None] + (np.roll(quads, -1, 1) - quads)[:, :, None] * _SIDES[:-1, None]
+    moved = warp.forward(rim.reshape(len(rim), -1, 2)) - np.array((left, top), np.float32)
+    boxes = np.concatenate((moved.min(1), moved.max(1)), 1)
+    np.clip(boxes, 0, np.array((wide, tall) * 2, np.float32), out=boxes)
+    cut = np.ascontiguousarray(mask[top : top + tall, left : left + wide])
+    # The path was where the middle of the line is.
+    ink = Ink(cut, boxes, line.shared, line.blank, room + band.height / 2 + line.baseline * ppem - top, ppem)
+    if stamp is not None:
+        printed = stamp.drawn(bent, ppem, origin)
+        rows, columns = slice(top - pad, top + tall + pad), slice(left - pad, left + wide + pad)
+        under = None if printed.under is None else straightened(printed.under)[rows, columns]
+        ink.stamp = Stamp(straightened(printed.mask)[rows, columns], under, pad, stamp.colour)
+    return ink
+
+
+class TooLong(Exception):
+    """A text that does not fit its curve even when it is shrunk as far as may be."""
+
+
+def choose_path(config: CurvedLine, laid: Laid, rng: np.random.Generator) -> Path:
+    """A random path for a line laid out.
+
+    Raises:
+        TooLong: longer than the circle, and more than `smallest` would have to be shrunk.
+    """
+    length = laid.length
+    tightest = max(config.tightest, _TALL * laid.height)
+    kinds = [kind for kind, weight in config.kinds.items() if weight]
+    weights = list(accumulate(config.kinds[kind] for kind in kinds))
+    kind = kinds[min(bisect_right(weights, rng.random() * weights[-1]), len(kinds) - 1)]
+    sign = -1 if rng.random() < config.valley else 1
+    if kind == "arc":
+        return arc(length, sign * max(_radius(length, between(config.rise, rng)), tightest), BEYOND)
+    if kind == "circle":
+        radius = fitting(length / (2 * math.pi * _ROUND), max(between(config.radius, rng), tightest), config.smallest)
+        return arc(length, sign * radius, BEYOND)
+    if kind == "wave":
+        wavelength = between(config.wavelength, rng)
+        steepest = (wavelength / (2 * math.pi)) ** 2 / tightest
+        amplitude = min(between(config.amplitude, rng), steepest)
+        return wave(length, amplitude, wavelength, 2 * math.pi * rng.random(), BEYOND)
+    if config.controls:
+        controls = np.array(config.controls[int(rng.random() * len(config.controls))])
+    else:
+        a, b = between(config.rise, rng), between(config.rise, rng)
+        # A bow, or an S, whose ends are not level.
+        ways = np.array((0.0, -sign * a, sign * b if rng.random() < 0.5 else -sign * b, (rng.random() - 0.5) * a))
+        controls = np.stack((np.array((0.0, 0.35, 0.65, 1.0)), ways * (1.4 / max(length, 1e-3))), 1)
+    chord = controls[0] + (controls[3] - controls[0]) * np.array((0.0, 1 / 3, 2 / 3, 1.0))[:, None]
+    for _ in range(_FLATTENINGS):
+        with suppress(ValueError):
+            path = cubic(controls, length)
+            if path.tightest >= tightest and not path.crosses(laid.height / 2):
+                return path
+        controls = chord + (controls - chord) * 0.75
+    return straight(length)
+
+
+def fitting(needed: float, given: float, smallest: float) -> float:
+    """A size in em of what text of a size that needs `needed` is to fit into: `given`, or more when the text shrinks.
+
+    Raises:
+        TooLong: the text would have to be smaller than `smallest` times its size.
+    """
+    if needed * smallest > given:
+        raise TooLong
+    return max(needed, given)
+
+
+def between(pair: tuple[float, float], rng: np.random.Generator) -> float:
+    """One draw from a range."""
+    return pair[0] + (pair[1] - pair[0]) * rng.random()
+
+
+def _radius(length: float, rise: float) -> float:
+    """The radius of an arc of a length whose middle is `rise` above its ends, or of nearly half a circle."""
+    # rise / length = (1 - cos t) / 2t, t being half the angle: it grows up to 2.33.
+    low, high = 1e-3, _HALF_ANGLE
+    for _ in range(40):
+        t = (low + high) / 2
+        if (1 - math.cos(t)) / (2 * t) * length < rise:
+            low = t
+        else:
+            high = t
+    return length / (2 * low)

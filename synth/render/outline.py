@@ -1,0 +1,201 @@
+"""Outlines of glyphs as polygons, and their filling: many glyphs, moved as one likes, in one outline.
+
+FreeType fills by the non-zero rule, so that contours that overlap (strokes of variable fonts, joined letters) have no
+holes; OpenCV's fillPoly would leave some.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import cv2
+import freetype
+import freetype.raw as ft
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.fonts.face import Face
+
+_TOLERANCE = 1 / 800  # em between a curve and its chords
+_LONGEST = 1 / 16  # em; legs of an outline that is to be bent are no longer
+_MOST_POINTS = 32_000  # of one outline: FreeType counts them in 16 bits
+_LONG = np.dtype("l")  # FT_Pos is C's long
+
+
+@dataclass(slots=True)
+class Outline:
+    """A glyph as polygons, in em, y upwards; filled contours turn clockwise, holes the other way.
+
+    Attributes:
+        points: `float32`, n × 2.
+        ends: for each contour the number of its last point.
+        box: left, bottom, right, top.
+    """
+
+    points: NDArray[np.float32]
+    ends: NDArray[np.intp]
+    box: tuple[float, float, float, float]
+
+
+class OutlineCache:
+    """Outlines of glyphs, bounded by bytes; the faces met first go first."""
+
+    def __init__(self, max_bytes: int = 64 << 20) -> None:
+        self._faces: dict[tuple[str, bool], dict[int, Outline | None]] = {}
+        self._bytes = 0
+        self._max = max_bytes
+
+    def get(self, face: Face, glyph: int, fine: bool) -> Outline | None:
+        """The glyph's outline, or None when it has no ink; `fine` has no long legs, and may be bent."""
+        held = self._faces.setdefault((face.key, fine), {})
+        try:
+            return held[glyph]
+        except KeyError:
+            pass
+        made = held[glyph] = flattened(face, glyph, _LONGEST if fine else None)
+        self._bytes += _size(made)
+        if self._bytes > self._max:
+            for key in list(self._faces):
+                if self._bytes < self._max * 3 // 4:
+                    break
+                self._bytes -= sum(map(_size, self._faces.pop(key).values()))
+        return made
+
+
+def _size(outline: Outline | None) -> int:
+    return 200 if outline is None else 700 + outline.points.nbytes + outline.ends.nbytes
+
+
+def flattened(face: Face, glyph: int, longest: float | None = None) -> Outline | None:
+    """A glyph's outline as polygons, or None when it has no ink.
+
+    Args:
+        face: the font.
+        glyph: glyph id.
+        longest: em beyond which legs are cut.
+    """
+    found = face.outline(glyph)
+    if found is None:
+        return None
+    points, tags, ends = found
+    contours: list[NDArray[np.float64]] = []
+    start = 0
+    for end in ends:
+        contour = _contour(points[start : end + 1] / face.upem, tags[start : end + 1])
+        start = end + 1
+        if len(contour) > 2:
+            contours.append(contour if longest is None else _cut(contour, longest))
+    if not contours:
+        return None
+    whole = np.concatenate(contours)
+    # PostScript outlines turn the other way: where two glyphs overlap, holes would come of it.
+    if sum(map(_area, contours)) > 0:
+        contours = [contour[::-1] for contour in contours]
+        whole = np.concatenate(contours)
+    lengths = [len(contour) for contour in contours]
+    (left, bottom), (right, top) = whole.min(0).tolist(), whole.max(0).tolist()
+    return Outline(whole.astype(np.float32), np.cumsum(lengths) - 1, (left, bottom, right, top))
+
+
+def _area(contour: NDArray[np.float64]) -> float:
+    """Signed area, positive for one that turns counter-clockwise where y grows upwards."""
+    x, y = contour.T
+    return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
+
+
+def _contour(points: NDArray[np.float64], tags: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """One contour's curves as chords.
+
+    Bits 0 and 1 of a tag: 1 a point of the curve, 0 the control point of a quadratic, 2 of a cubic Bézier curve
+    (FreeType, FT_Outline). Between two quadratic control points lies a point of the curve.
+    """
+    kinds = tags & 3
+    if (kinds == 1).all():
+        return points
+    if (kinds == 0).any():
+        off = kinds == 0
+        pairs = off & np.roll(off, -1)
+        if pairs.any():
+            middles = (points + np.roll(points, -1, 0)) / 2
+            places = np.flatnonzero(pairs) + 1
+            points = np.insert(points, places, middles[pairs], 0)
+            kinds = np.insert(kinds, places, 1)
+    on = np.flatnonzero(kinds == 1)
+    if not len(on):
+        return points[:0]
+    # From the first point of the curve round to it again.
+    points, kinds = np.roll(points, -on[0], 0), np.roll(kinds, -on[0])
+    points = np.concatenate((points, points[:1]))
+    on = np.append(np.flatnonzero(kinds == 1), len(kinds))
+    parts: list[NDArray[np.float64]] = []
+    for first, last in zip(on[:-1].tolist(), on[1:].tolist(), strict=True):
+        piece = points[first : last + 1]
+        if len(piece) == 2:
+            parts.append(piece[:1])
+            continue
+        # The chords of n equal steps lie within |second difference| · degree (degree - 1) / (8 n²) of the curve.
+        bend = float(np.abs(piece[:-2] - 2 * piece[1:-1] + piece[2:]).max()) * (2 if len(piece) == 3 else 6)
+        steps = max(1, int(np.ceil(np.sqrt(bend / (8 * _TOLERANCE)))))
+        t = (np.arange(steps) / steps)[:, None]
+        u = 1 - t
+        if len(piece) == 3:
+            parts.append(u * u * piece[0] + 2 * u * t * piece[1] + t * t * piece[2])
+        else:
+            parts.append(u**3 * piece[0] + 3 * u * u * t * piece[1] + 3 * u * t * t * piece[2] + t**3 * piece[3])
+    return np.concatenate(parts)
+
+
+def _cut(contour: NDArray[np.float64], longest: float) -> NDArray[np.float64]:
+    legs = np.roll(contour, -1, 0) - contour
+    pieces = np.maximum(np.ceil(np.hypot(legs[:, 0], legs[:, 1]) / longest).astype(np.intp), 1)
+    first = np.repeat(np.cumsum(pieces) - pieces, pieces)
+    part = (np.arange(pieces.sum()) - first) / np.repeat(pieces, pieces)
+    return np.repeat(contour, pieces, 0) + np.repeat(legs, pieces, 0) * part[:, None]
+
+
+def fill(
+    points: NDArray[np.float64], ends: NDArray[np.intp], glyphs: NDArray[np.intp], width: int, height: int
+) -> NDArray[np.uint8]:
+    """Coverage of glyphs, height × width, filled by the non-zero rule.
+
+    Args:
+        points: n × 2, (x, y) in pixels, y downwards from the mask's top-left corner; all of them within the mask.
+        ends: for each contour, in order, the number of its last point.
+        glyphs: for each glyph, in order, the number of its last contour.
+        width: of the mask.
+        height: of the mask.
+    """
+    mask = np.zeros((height, width), np.uint8)
+    fixed = np.empty(points.shape, _LONG)
+    np.rint(points[:, 0] * 64, out=fixed[:, 0], casting="unsafe")
+    np.rint((height - points[:, 1]) * 64, out=fixed[:, 1], casting="unsafe")
+    bitmap = ft.FT_Bitmap(rows=height, width=width, pitch=width, num_grays=256, pixel_mode=freetype.FT_PIXEL_MODE_GRAY)
+    last = ends[glyphs]
+    done = glyph = 0
+    while glyph < len(glyphs):
+        # As many glyphs as FreeType can count the points of, nearly always all.
+        stop = max(int(np.searchsorted(last, done + _MOST_POINTS)), glyph + 1)
+        contours = ends[int(glyphs[glyph - 1]) + 1 if glyph else 0 : int(glyphs[stop - 1]) + 1]
+        part = fixed[done : int(last[stop - 1]) + 1]
+        numbers = (contours - done).astype(np.int16)
+        tags = np.ones(len(part), np.uint8)
+        outline = ft.FT_Outline(
+            n_contours=len(numbers),
+            n_points=len(part),
+            points=ctypes.cast(part.ctypes.data, _VECTORS),
+            tags=ctypes.cast(tags.ctypes.data, _BYTES),
+            contours=ctypes.cast(numbers.ctypes.data, _SHORTS),
+        )
+        target = np.zeros_like(mask) if glyph else mask
+        bitmap.buffer = ctypes.cast(target.ctypes.data, _BYTES)
+        if error := ft.FT_Outline_Get_Bitmap(freetype.get_handle(), ctypes.byref(outline), ctypes.byref(bitmap)):
+            raise RuntimeError(f"FreeType cannot fill an outline (error {error})")
+        if glyph:
+            mask = np.asarray(cv2.add(mask, target), np.uint8)
+        done, glyph = int(last[stop - 1]) + 1, stop
+    return mask
+
+
+_FIELDS = dict(ft.FT_Outline._fields_)
+_VECTORS, _BYTES, _SHORTS = _FIELDS["points"], _FIELDS["tags"], _FIELDS["contours"]
