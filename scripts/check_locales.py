@@ -184,7 +184,7 @@ def make(row: Row, folder: Path, minimum: int, fonts: Sequence[Path], synth: Syn
 
     def command(name: str) -> list[str]:
         line = next(line for line in following.splitlines() if line.startswith(f"  synth {name} "))
-        return shlex.split(line.strip().split("    ")[0])[1:]
+        return shlex.split(line, comments=True)[1:]
 
     corpus, charset, generate = map(command, ("corpus build", "charset build", "generate"))
     generate[generate.index("--min-per-unit") + 1] = str(minimum)

@@ -564,12 +564,13 @@ def _next(d: Description) -> list[str]:
     if entry:
         lines.append(f"  synth fonts install {entry.code}")
     if language:
-        lines.append(f"  synth corpus build --locale {language} --output {corpus}    or texts of your own, one a line")
+        lines.append(f"  synth corpus build --locale {language} --output {corpus}    # or texts of your own, one a line")
     lines += [
         f"  synth fonts audit --corpus {corpus}",
         f"  synth charset build --corpus {corpus} --unit {d.unit} --output {charset}",
         f"  synth preview {look} --corpus {corpus}",
         f"  synth generate {look} --corpus {corpus} --charset {charset} --min-per-unit {_PER_UNIT} --output data/",
+        "  synth verify data/",
     ]
     return lines
 

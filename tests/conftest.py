@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,16 @@ def own_cache(cache_folder: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "SCRIPTORIUM_CACHE", str(cache_folder))
         yield cache_folder
+
+
+@pytest.fixture(scope="module")
+def one_scan() -> Iterator[None]:
+    """Pipelines look for fonts once: reading what thousands of faces cover takes most of the time of small runs."""
+    import synth.pipeline
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synth.pipeline, "scan", cache(synth.pipeline.scan))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -171,6 +171,16 @@ def test_joiners_have_a_place_but_no_ink(text, unit):
     assert_ink_in_boxes(ink)
 
 
+def test_a_mongolian_vowel_separator_has_a_place_but_no_ink(tmp_path):
+    letters = "\u1828\u1821\u1837"
+    # As fonts of Mongolian do, it puts a glyph of its own for the sign, which then is no ignorable one any more.
+    feature = "languagesystem DFLT dflt; feature ccmp { sub uni180E by uniE000; } ccmp;"
+    face = made(tmp_path, letters + "\u180e\ue000", feature, empty="\u180e\ue000")
+    ink = draw(face, f"{letters}\u180e\u1821", unit="codepoint")
+    assert ink.shared.tolist() == [False, False, False, True, False]
+    assert np.array_equal(ink.boxes[3], ink.boxes[2])
+
+
 # -- spaces ----------------------------------------------------------------------------------------------------
 
 

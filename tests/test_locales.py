@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from check_locales import run_locale
 
+pytestmark = pytest.mark.usefixtures("one_scan")
+
 Run = Callable[[Sequence[str], Path], tuple[int, str]]
 
 # fmt: off

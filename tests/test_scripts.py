@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -22,9 +23,10 @@ from synth.recipe import Recipe, RecipeError
 from synth.render.shape import script_of
 from synth.scripts import describe, describe_corpus, draw_sample, report
 
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = pytest.mark.usefixtures("own_cache", "one_scan")
 
 SCRIPTS = Recipe.scripts()
+loaded = cache(Recipe.load)  # of these several tests look at each
 
 
 # -- facts ------------------------------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ def test_texts_without_letters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_recipes_follow_what_their_texts_say(name: str) -> None:
-    recipe = Recipe.load(name)
+    recipe = loaded(name)
     d = describe_corpus([recipe.corpus.files[0].path])
     assert (recipe.corpus.piece == "line") == (not d.spaced)
     if name != "early-latin":  # its signs of abbreviation are marks that a small corpus has few of
@@ -211,14 +213,14 @@ def test_there_is_a_recipe_for_every_script_that_is_promised() -> None:
 def test_script_recipes_say_what_they_are_for_and_build_on_a_look(name: str) -> None:
     text = (data_file("configs/recipes/scripts") / f"{name}.yml").read_text(encoding="utf-8")
     assert re.match(rf"# [A-Z].{{15,}}[.\]]\nname: {name}\nbase: (document|historical)\n", text)
-    recipe = Recipe.load(name)
-    assert recipe.name == name and recipe.degrade == Recipe.load(re.findall("base: (.*)", text)[0]).degrade
+    recipe = loaded(name)
+    assert recipe.name == name and recipe.degrade == loaded(re.findall("base: (.*)", text)[0]).degrade
     assert all(file.path.is_absolute() and file.path.is_file() for file in recipe.corpus.files)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script_recipes_draw_with_nothing_else_once_fonts_are_installed(name: str) -> None:
-    pipeline = Pipeline(Recipe.load(name, fonts={"paths": fontset.folders()}))
+    pipeline = Pipeline(loaded(name).with_keys("fonts", paths=fontset.folders()))
     for sample in pipeline.samples(range(6)):
         assert not sample.meta.get("plain") and sample.image.shape[0] == pipeline.recipe.layout.height
         # No text was given up because no font had a character of it.

@@ -68,8 +68,8 @@ class Ink:
     stamp: Stamp | None = None
 
 
-# Joiners and variation selectors: what they do is seen in other glyphs.
-INKLESS = frozenset("\u034f\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
+# Joiners and variation selectors, Mongolian ones too: what they do is seen in other glyphs.
+INKLESS = frozenset(map(chr, (0x034F, 0x200C, 0x200D, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10))))
 _FAR = 1 << 30
 TURNED = PHASES * PHASES  # added to the phase of a glyph that stands turned a quarter to the left
 _KEYS = 2 * TURNED  # phases of a glyph, turned or not

@@ -620,7 +620,7 @@ class TextSource:
             for character, count in islice(frequent, _LETTERS):
                 script = own_script(character)
                 letters[script] += count
-                if any(map(knows, {character, character.upper(), character.lower()})):
+                if any(knows(c) for c in (character, character.upper(), character.lower()) if len(c) == 1):
                     known[script] += count
             total = letters.total()
             found += [
