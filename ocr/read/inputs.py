@@ -78,10 +78,16 @@ def _frames(data: bytes) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data)) as picture:
-                return int(getattr(picture, "n_frames", 1)) if picture.format in (*_ANIMATED, "TIFF") else 1
+            picture = Image.open(io.BytesIO(data))
         except Exception:  # decoders raise anything at a broken file
             return 1
+        with picture:
+            if picture.format not in (*_ANIMATED, "TIFF"):
+                return 1
+            try:
+                return int(getattr(picture, "n_frames", 1))
+            except Exception:
+                return 2  # it breaks off somewhere, which `_many` finds out
 
 
 def _many(data: bytes, name: str, every: float) -> Iterator[Sheet]:
