@@ -21,6 +21,7 @@ from synth.strict import Section, explain
 from synth.text.charset import Charset
 
 SPEC_FILE = "spec.json"
+_LARGER = 4.0  # what a page is scaled up by at most: a strip would fill the memory
 _DEEPEST = 32  # pixels of a side that the coarsest features of a detector stand for
 _FORMAT = 1
 
@@ -116,9 +117,10 @@ class Decoder(Section):
 class DetPreprocess(Section):
     """How a page becomes a detector's input: scaled evenly, then padded at the right and at the bottom."""
 
-    limit_side_len: Annotated[int, Field(ge=32, le=8192)] = Field(960, description="pixels; see limit_type")
+    limit_side_len: Annotated[int, Field(ge=32, le=16384)] = Field(960, description="pixels; see limit_type")
     limit_type: Literal["max", "min"] = Field(
-        "max", description="max: longer sides are scaled down to it; min: shorter sides are scaled up to it"
+        "max",
+        description="max: longer sides are scaled down to it; min: shorter sides are scaled up to it, 4 × at most",
     )
     channels: Literal[1, 3] = Field(3, description="1: grey; 3: blue, green, red")
     multiple: Annotated[int, Field(ge=1, le=128)] = Field(32, description="padded sides are multiples of this")
@@ -136,7 +138,8 @@ class DetPreprocess(Section):
         side, limit = (max if self.limit_type == "max" else min)(height, width), self.limit_side_len
         if (side <= limit) if self.limit_type == "max" else (side >= limit):
             return height, width
-        return max(1, round(height * limit / side)), max(1, round(width * limit / side))
+        factor = min(limit / side, _LARGER)
+        return max(1, round(height * factor)), max(1, round(width * factor))
 
     def __call__(self, image: NDArray[Any]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """Convert, scale and pad a page.

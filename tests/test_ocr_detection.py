@@ -314,8 +314,6 @@ def test_what_detection_does_not_take(tmp_path: Path, ocr: Any) -> None:
     # labels of a recogniser; said before anything is trained
     said = ocr("train", "-c", file)
     assert said.code == 2 and "source pages: " in said.err and "its label is not JSON" in said.err
-    for command in (["audit"], ["show-batch", "--output", tmp_path / "x.png"]):
-        assert "is of a detector; this command is for recognisers only" in ocr(*command, "-c", file).error
     for key, value in [
         ("Train.sources", "[{name: a, recipe: scene}]"),
         ("Train.sampler", "{easy_first: 5}"),

@@ -14,8 +14,21 @@ from numpy.typing import NDArray
 
 from ocr.read.order import Layout, arrange
 
-LATIN = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor".split()
-ARABIC = "النص الطويل يقرأ من اليمين إلى اليسار في سطور".split()
+LATIN = [
+    "lorem",
+    "ipsum",
+    "dolor",
+    "sit",
+    "amet",
+    "consectetur",
+    "adipiscing",
+    "elit",
+    "sed",
+    "do",
+    "eiusmod",
+    "tempor",
+]
+ARABIC = ["النص", "الطويل", "يقرأ", "من", "اليمين", "إلى", "اليسار", "في", "سطور"]
 
 
 @dataclass
@@ -168,7 +181,7 @@ def laid_out(name: str, rng: np.random.Generator, words: list[str]) -> Laid:
 @pytest.mark.parametrize("rtl", [False, True])
 def test_order_of_generated_pages(name: str, rtl: bool) -> None:
     found = []
-    for seed in range(200):
+    for seed in range(30):
         rng = np.random.default_rng(seed)
         laid = laid_out(name, rng, ARABIC if rtl else LATIN)
         if rtl:
@@ -177,6 +190,64 @@ def test_order_of_generated_pages(name: str, rtl: bool) -> None:
         correlation, layout = ordered(laid, rng)
         assert layout.direction == ("rtl" if rtl else "ltr")
         found.append(correlation)
-    print(name, rtl, np.mean(found), min(found), [n for n, c in enumerate(found) if c < 0.95])
-    assert np.mean(found) >= 0.98
-    assert np.mean(np.array(found) >= 0.95) >= 0.95
+    assert np.mean(found) >= 0.99
+    assert min(found) >= 0.95
+
+
+def test_columns_of_vertical_writing() -> None:
+    for text, rtl in (("縦書きの文章", True), ("ᠮᠣᠩᠭᠣᠯ ᠪᠢᠴᠢᠭ", False)):
+        laid = Laid()
+        for column in range(8):
+            x = 400 - 50 * column if rtl else 50 * column
+            # Upper and lower half of the page have columns of their own.
+            laid.add(x, 0, 30, 280 if column < 7 else 150, text)
+        for column in range(8):
+            laid.add(400 - 50 * column if rtl else 50 * column, 330, 30, 250, text)
+        for degrees in (-3, 0, 3):
+            correlation, layout = ordered(laid.turned(degrees), np.random.default_rng(1))
+            assert layout.vertical and correlation == 1.0
+
+
+def test_words_that_run_against_the_line() -> None:
+    """Seen from left to right: in Arabic, numbers one by one, Latin words as a group; and the other way round."""
+    for seen, expected in (
+        (["خمسة", "red", "green", "ثلاثة"], ["ثلاثة", "red", "green", "خمسة"]),
+        (["10", "20", "رقم", "نص"], ["نص", "رقم", "20", "10"]),
+        (["نص", "page", "5", "of", "رقم", "نص"], ["نص", "رقم", "page", "5", "of", "نص"]),
+        (["see", "نص", "رقم", "there", "now"], ["see", "رقم", "نص", "there", "now"]),
+    ):
+        laid = Laid()
+        for number, word in enumerate(seen):
+            laid.add(60 * number, 0, 50, 20, word)
+        layout = arrange(laid.polygons, laid.texts)
+        assert [seen[number] for number in layout.order] == expected
+
+
+def test_few_texts() -> None:
+    assert arrange([], []) == Layout((), "ltr", False)
+    laid = Laid()
+    laid.add(5, 5, 0, 0, "")
+    assert arrange(laid.polygons, laid.texts).order == [0]
+    laid.add(5, 5, 0, 0, "")
+    assert sorted(arrange(laid.polygons, laid.texts).order) == [0, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 60))
+def test_every_text_comes_once_whatever_lies_where(seed: int, count: int) -> None:
+    """Boxes thrown at random, upon each other too; their order does not depend on the order in which they come."""
+    rng = np.random.default_rng(seed)
+    polygons, texts = [], []
+    for _ in range(count):
+        centre, angle = rng.uniform(0, 500, 2), rng.uniform(-0.3, 0.3)
+        along = np.array((math.cos(angle), math.sin(angle))) * rng.uniform(2, 150)
+        down = np.array((-math.sin(angle), math.cos(angle))) * rng.uniform(2, 40)
+        polygons.append(
+            (centre + np.stack((-along - down, along - down, along + down, down - along))).astype(np.float32)
+        )
+        texts.append(str(rng.choice(["word", "كلمة", "12", ""])))
+    first = arrange(polygons, texts).order
+    assert sorted(first) == list(range(count))
+    shuffle = rng.permutation(count)
+    again = arrange([polygons[n] for n in shuffle], [texts[n] for n in shuffle]).order
+    assert [int(shuffle[n]) for n in again] == first

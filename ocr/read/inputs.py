@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -78,10 +79,16 @@ def _frames(data: bytes) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data)) as picture:
-                return int(getattr(picture, "n_frames", 1)) if picture.format in (*_ANIMATED, "TIFF") else 1
+            picture = Image.open(io.BytesIO(data))
         except Exception:  # decoders raise anything at a broken file
             return 1
+        with picture:
+            if picture.format not in (*_ANIMATED, "TIFF"):
+                return 1
+            try:
+                return int(getattr(picture, "n_frames", 1))
+            except Exception:
+                return 2  # it breaks off somewhere, which `_many` finds out
 
 
 def _many(data: bytes, name: str, every: float) -> Iterator[Sheet]:
@@ -168,7 +175,13 @@ def _film(name: str, every: float) -> Iterator[Sheet]:
 
 
 def _opened_film(file: str, name: str, every: float) -> Iterator[Sheet]:
-    film = cv2.VideoCapture(file, cv2.CAP_FFMPEG)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: what is wrong is said here
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(0)
+    try:
+        film = cv2.VideoCapture(file, cv2.CAP_FFMPEG)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     try:
         rate = film.get(cv2.CAP_PROP_FPS) or 25.0
         promised = film.get(cv2.CAP_PROP_FRAME_COUNT)

@@ -24,6 +24,7 @@ Direction = Literal["ltr", "rtl"]
 Floats = NDArray[np.float64]
 
 _TALL: Final = 1.5  # times as high as wide: a column of vertical writing
+_COLUMN: Final = 3.0  # as a single letter never is
 _SPACE: Final = 0.8  # heights of a gap between words; a wider one may be between columns
 _SAME_ROW: Final = 0.5  # of the lower one's height in common: on one row
 _COLUMN_ROWS: Final = 3  # lines beside a gap from which it may be one between columns
@@ -148,8 +149,8 @@ def _vertical(polygons: Sequence[Polygon], texts: Sequence[str]) -> bool:
     for polygon, text in zip(polygons, texts, strict=True):
         width, height = (polygon.max(0) - polygon.min(0)).tolist()
         if height >= _TALL * width:
-            # A single letter may be high and narrow in horizontal writing.
-            tall += height if len(text) != 1 else 0.0
+            # A single letter may be high and narrow in horizontal writing, too.
+            tall += height if len(text) != 1 or height >= _COLUMN * width else 0.0
         else:
             wide += width
     return tall > wide

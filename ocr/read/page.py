@@ -57,7 +57,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Word:
-    """A part of a text between spaces.
+    """A part of a text between spaces; of one in letters of both directions, a part that stands together.
 
     Attributes:
         text: of it.
@@ -183,20 +183,31 @@ def words(text: Text) -> Iterator[Word]:
         end = at
         while end < len(clusters) and not clusters[end].isspace():
             end += 1
-        inside = sorted(range(at, end), key=place.__getitem__)
-        start, stop = float(starts[at:end].min()) / whole, float(ends[at:end].max()) / whole
-        following = order[place[inside[-1]] + 1 :][:1]
-        gap = sum(float(widths[number]) for number in following if clusters[number].isspace())
-        first, last = corner + along * np.float32(start), corner + along * np.float32(stop)
-        yield Word(
-            "".join(clusters[at:end]),
-            np.stack((first, last, last + down, first + down)),
-            tuple(clusters[number] for number in inside),
-            start,
-            stop,
-            gap / whole,
-        )
+        for piece in _pieces(range(at, end), place):
+            start, stop = float(starts[piece].min()) / whole, float(ends[piece].max()) / whole
+            following = order[place[piece[-1]] + 1 :][:1]
+            gap = sum(float(widths[number]) for number in following if clusters[number].isspace())
+            first, last = corner + along * np.float32(start), corner + along * np.float32(stop)
+            yield Word(
+                "".join(clusters[number] for number in sorted(piece)),
+                np.stack((first, last, last + down, first + down)),
+                tuple(clusters[number] for number in piece),
+                start,
+                stop,
+                gap / whole,
+            )
         at = end
+
+
+def _pieces(word: range, place: NDArray[np.int64]) -> list[list[int]]:
+    """Parts of a word that stand together: letters of both directions may have other words between them."""
+    pieces: list[list[int]] = []
+    for number in sorted(word, key=lambda number: int(place[number])):
+        if pieces and place[number] == place[pieces[-1][-1]] + 1:
+            pieces[-1].append(number)
+        else:
+            pieces.append([number])
+    return sorted(pieces, key=min)
 
 
 def visual_order(clusters: Sequence[str], text: str) -> list[int]:

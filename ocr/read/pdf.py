@@ -8,8 +8,9 @@ to right as they are seen: whoever takes text out puts it into logical order.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -19,14 +20,17 @@ from fontTools.ttLib.tables._g_l_y_f import Glyph
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
-from ocr.read.page import PageReading, words
+from ocr.read.page import PageReading, Text, words
 from synth.report.preview import write_whole
 
 _POINTS: Final = 72.0  # per inch
 _LONGEST: Final = 14400.0  # points of a page's side that viewers bear (ISO 32000-1, annex C)
 _EM: Final = 1000
+_DEPTH: Final = 0.2  # of the em below the baseline
+_LOW, _HIGH = -200, 800
 _CODES: Final = 65535
 _BLOCK: Final = 100  # entries of a bfchar list (Adobe technical note 5411)
+_LEVEL: Final = 0.18  # slope, of ten degrees
 _QUALITY: Final = 85  # of JPEG
 _NAME: Final = "Glyphless"
 
@@ -96,9 +100,10 @@ class SearchablePdf:
         self._pdf.save(data, compress_streams=True)
         write_whole(path, data.getvalue())
 
-    def _shown(self, text: Any, scale: float, page_height: float) -> list[str]:
+    def _shown(self, text: Text, scale: float, page_height: float) -> list[str]:
         """Operators that set a text's words, each as wide as it stands in the picture."""
         found = []
+        text = _levelled(text)
         corner, right, _, below = text.quad.astype(np.float64)
         high = float(np.hypot(*(below - corner)))
         long = float(np.hypot(*(right - corner)))
@@ -109,8 +114,9 @@ class SearchablePdf:
             size = high * scale
             width = (word.end - word.start) * long * scale
             stretch = 100 * width / (len(word.clusters) * size)
-            # The baseline lies at the foot of the box; y runs upwards.
-            start = word.quad[3].astype(np.float64) * scale
+            # The font reaches below its baseline by a fifth; y runs upwards.
+            top, foot = word.quad[0].astype(np.float64), word.quad[3].astype(np.float64)
+            start = (foot + (top - foot) * _DEPTH) * scale
             cos, sin = float(across[0]), -float(across[1])
             codes = "".join(f"{self._code(cluster):04x}" for cluster in word.clusters)
             found.append(
@@ -141,11 +147,11 @@ class SearchablePdf:
             Type=pikepdf.Name.FontDescriptor,
             FontName=name,
             Flags=4,
-            FontBBox=[0, -_EM // 5, _EM, _EM * 4 // 5],
+            FontBBox=[0, _LOW, _EM, _HIGH],
             ItalicAngle=0,
-            Ascent=_EM * 4 // 5,
-            Descent=-_EM // 5,
-            CapHeight=_EM * 4 // 5,
+            Ascent=_HIGH,
+            Descent=_LOW,
+            CapHeight=_HIGH,
             StemV=80,
             FontFile2=program,
         )
@@ -195,12 +201,24 @@ class SearchablePdf:
         return "\n".join(lines).encode("ascii")
 
 
+def _levelled(text: Text) -> Text:
+    """A text that climbs or falls a little, laid level: otherwise poppler takes its letters for lines of their own."""
+    if text.turned:
+        return text
+    quad = text.quad.astype(np.float64)
+    along, down = (quad[1] + quad[2] - quad[0] - quad[3]) / 2, (quad[2] + quad[3] - quad[0] - quad[1]) / 2
+    if abs(along[1]) > _LEVEL * along[0]:
+        return text
+    half, middle = np.array((along[0], np.hypot(*down))) / 2, quad.mean(0)
+    corners = middle + half * np.array(((-1, -1), (1, -1), (1, 1), (-1, 1)))
+    return replace(text, polygon=corners.astype(np.float32))
+
+
 def _font_file() -> bytes:
     """A TrueType font of one square: PDFium passes over texts without an extent."""
-    low, high = -_EM // 5, _EM * 4 // 5
     pen = TTGlyphPen(None)
-    pen.moveTo((0, low))
-    for corner in ((0, high), (_EM, high), (_EM, low)):
+    pen.moveTo((0, _LOW))
+    for corner in ((0, _HIGH), (_EM, _HIGH), (_EM, _LOW)):
         pen.lineTo(corner)
     pen.closePath()
     builder = FontBuilder(_EM, isTTF=True)
@@ -208,7 +226,7 @@ def _font_file() -> bytes:
     builder.setupCharacterMap({})
     builder.setupGlyf({".notdef": Glyph(), "square": pen.glyph()})
     builder.setupHorizontalMetrics({".notdef": (_EM, 0), "square": (_EM, 0)})
-    builder.setupHorizontalHeader(ascent=high, descent=low)
+    builder.setupHorizontalHeader(ascent=_HIGH, descent=_LOW)
     builder.setupNameTable({"familyName": _NAME, "styleName": "Regular", "psName": _NAME})
     builder.setupOS2()
     builder.setupPost()

@@ -1,0 +1,321 @@
+"""From a page to its texts: tiles, crops, turning, several recognisers, evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from page_fakes import LETTERS, DarkBackend, RedReader, detector, page
+from PIL import Image as Pillow
+
+from augment.errors import ScriptoriumError
+from ocr.infer.detector import Detector
+from ocr.read.page import PageReading, Text
+from ocr.read.reader import Reader, Router, cut, upright
+
+TWO_COLUMNS = [
+    *((20, 20 + 30 * row, 150, 18, "abc"[row]) for row in range(3)),
+    *((230, 20 + 30 * row, 150, 18, "def"[row]) for row in range(3)),
+]
+
+
+def reader(rec: Any = None, **options: Any) -> Reader:
+    return Reader(detector(), Router({"": rec or RedReader()}), **options)
+
+
+# -- tiles ---------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6))
+def test_tiles_find_what_the_whole_page_has(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = (int(side) for side in rng.integers(400, 1500, 2))
+    image = np.full((height, width, 3), 255, np.uint8)
+    for _ in range(60):
+        h, w = int(rng.integers(8, 40)), int(rng.integers(20, 900))
+        y, x = int(rng.integers(-10, height)), int(rng.integers(-10, width))
+        quad = cv2.boxPoints(((x, y), (w, h), float(rng.uniform(-20, 20))))
+        cv2.fillPoly(image, [np.round(quad).astype(np.int32)], (30, 20, 10))
+    one, other = Detector(DarkBackend(), 4096), Detector(DarkBackend(), 640)
+    whole, tiled = one.find(image), other.find(image)
+    assert len(whole) == len(tiled)
+    for a, b in zip(whole, tiled, strict=True):
+        np.testing.assert_array_equal(a.polygon, b.polygon)
+        assert a.score == b.score
+    backend = other._backend
+    assert isinstance(backend, DarkBackend)
+    assert max(max(shape[1:3]) for shape in backend.shapes) <= 640
+
+
+def test_tiles_begin_on_the_grid_and_cover_everything() -> None:
+    for tile in (544, 640, 1536):
+        made = Detector(DarkBackend(), tile)
+        for length in (*range(1, 70), *range(500, 5000, 37)):
+            parts = made._parts(length)
+            assert parts[0].first == 0 and parts[-1].last == length
+            for part, following in zip(parts, [*parts[1:], None], strict=True):
+                assert part.start % 32 == 0 and part.start <= part.first < part.last <= part.start + tile
+                # Far from a tile's edge, but for the page's own.
+                if following is not None:
+                    assert part.last == following.first
+                    assert part.start + tile - part.last >= 96 and following.first - following.start >= 96
+    with pytest.raises(ValueError, match="tile must be"):
+        Detector(DarkBackend(), 500)
+
+
+def test_candidates_of_a_large_page_are_not_cut_off() -> None:
+    image = np.full((1600, 1600, 3), 255, np.uint8)
+    for row in range(60):
+        for column in range(30):
+            image[10 + 26 * row : 22 + 26 * row, 10 + 52 * column : 50 + 52 * column] = 0
+    assert len(Detector(DarkBackend(), 640).find(image)) == 1800
+
+
+# -- crops ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_upright_crop_is_the_picture_itself() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    quad = np.array(((10, 20), (70, 20), (70, 50), (10, 50)), np.float32)
+    np.testing.assert_array_equal(cut(image, quad), image[20:50, 10:70])
+    np.testing.assert_array_equal(cut(image[..., 0], quad), image[20:50, 10:70, 0])
+
+
+def test_a_turned_crop_is_what_was_turned() -> None:
+    """Against a smooth picture whose values are known everywhere."""
+
+    def level(x: Any, y: Any) -> Any:
+        return 120 + 50 * np.sin(x / 15) + 40 * np.cos(y / 11)
+
+    y, x = np.mgrid[:200, :300] + 0.5
+    image = np.round(level(x, y)).astype(np.uint8)
+    corner, angle, wide, high = np.array((80.0, 60.0)), 0.4, 100, 40
+    along, down = np.array((np.cos(angle), np.sin(angle))), np.array((-np.sin(angle), np.cos(angle)))
+    quad = np.stack((corner, corner + wide * along, corner + wide * along + high * down, corner + high * down))
+    found = cut(image, quad.astype(np.float32))
+    assert found.shape == (high, wide)
+    rows, columns = np.mgrid[:high, :wide] + 0.5
+    points = corner + columns[..., None] * along + rows[..., None] * down
+    np.testing.assert_allclose(found, level(points[..., 0], points[..., 1]), atol=1.6)
+
+
+def test_crops_that_reach_beyond_or_have_no_area() -> None:
+    image = np.full((20, 20, 3), 7, np.uint8)
+    for quad in (
+        ((-5, -5), (30, -5), (30, 30), (-5, 30)),
+        ((19, 19), (40, 19), (40, 40), (19, 40)),
+        ((3, 3), (3, 3), (3, 3), (3, 3)),
+        ((50, 50), (60, 50), (60, 60), (50, 60)),
+        ((2, 2), (10, 2), (12, 8), (9, 12), (2, 10)),
+    ):
+        found = cut(image, np.array(quad, np.float32))
+        assert found.size and (found == 7).all()
+
+
+# -- pages ---------------------------------------------------------------------------------------------------------
+
+
+def test_texts_come_in_reading_order() -> None:
+    found = reader().read(page(TWO_COLUMNS))
+    assert [text.text for text in found.texts] == list("abcdef")
+    assert [[line.text for line in block] for block in found.blocks] == [list("abc"), list("def")]
+    assert found.text == "a\nb\nc\n\nd\ne\nf"
+    assert (found.height, found.width, found.dropped, found.turn) == (300, 400, 0, 0)
+    assert set(found.seconds) == {"detect", "crop", "recognise", "order"}
+    np.testing.assert_allclose(found.texts[0].polygon, ((20, 20), (170, 20), (170, 38), (20, 38)), atol=1)
+
+
+def test_tall_crops_are_turned_to_the_left() -> None:
+    rec = RedReader()
+    image = page([(50, 20, 20, 200, "a"), (100, 20, 20, 200, "b")])
+    found = reader(rec).read(image)
+    assert rec.seen == [(20, 200, 3)] * 2
+    # Columns run from right to left.
+    assert [text.text for text in found.texts] == ["b", "a"] and found.vertical
+    assert all(text.turned for text in found.texts)
+    first = found.texts[0].quad
+    assert first[0].tolist() == pytest.approx([120, 20], abs=1) and first[1].tolist() == pytest.approx(
+        [120, 220], abs=1
+    )
+    never = reader(RedReader(turn_ratio=0)).read(image)
+    assert not any(text.turned for text in never.texts)
+
+
+def test_what_is_read_without_confidence_is_dropped_and_counted() -> None:
+    sure = {letter: (0.9 if letter in "abc" else 0.3) for letter in LETTERS}
+    found = reader(RedReader(sure)).read(page(TWO_COLUMNS))
+    assert [text.text for text in found.texts] == list("abc") and found.dropped == 3
+    kept = reader(RedReader(sure), drop_score=0.0).read(page(TWO_COLUMNS))
+    assert len(kept.texts) == 6 and kept.dropped == 0
+
+
+def test_boxes_alone() -> None:
+    found = Reader(detector()).read(page(TWO_COLUMNS))
+    assert len(found.texts) == 6 and found.text == "" and found.dropped == 0
+    assert [round(float(text.polygon[0, 0]) / 10) for text in found.texts] == [2, 2, 2, 23, 23, 23]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((1, 1, 3), np.uint8),
+        np.full((1, 1), 255, np.uint8),
+        np.full((50, 20000, 3), 255, np.uint8),
+        np.full((20000, 50), 255, np.uint8),
+        np.full((400, 300, 3), 255, np.uint8),
+        np.zeros((400, 300, 3), np.uint8),
+    ],
+    ids=["1x1 black", "1x1 white", "20000x50", "50x20000", "white", "black"],
+)
+def test_odd_pages_are_read(image: Any) -> None:
+    for limit in ({}, {"limit_side_len": 960}, {"limit_side_len": 736, "limit_type": "min"}):
+        found = Reader(detector(**limit), Router({"": RedReader()})).read(image)
+        assert len(found.texts) <= 1
+        if image.all():
+            assert found.texts == [] and found.text == ""
+
+
+def test_arrays_that_are_no_pages() -> None:
+    for image in (np.zeros((4, 4), np.float32), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)):
+        with pytest.raises(ScriptoriumError, match="a page is an array of uint8"):
+            reader().read(image)  # type: ignore[arg-type]
+
+
+class Turned:
+    """Says what it was told; `sure` is how sure it is."""
+
+    def __init__(self, quarter: int, sure: float = 0.99) -> None:
+        self.quarter, self.sure = quarter, sure
+
+    def turns(self, images: Sequence[Any]) -> list[tuple[int, float]]:
+        return [(self.quarter, self.sure) for _ in images]
+
+
+@pytest.mark.parametrize("quarter", [0, 1, 2, 3])
+def test_a_turned_page_is_put_upright(quarter: int) -> None:
+    image = page(TWO_COLUMNS)
+    given_ = np.ascontiguousarray(np.rot90(image, -quarter))
+    found = reader(page_turner=Turned(quarter)).read(given_)
+    assert [text.text for text in found.texts] == list("abcdef")
+    assert (found.height, found.width, found.turn) == (300, 400, quarter)
+    for text in found.texts:
+        back = found.in_picture(text.polygon)
+        x, y = back.mean(0)
+        assert given_[int(y), int(x), 2] == 5 + 10 * LETTERS.index(text.text)
+    np.testing.assert_array_equal(upright(given_, found.turn), image)
+    unsure = reader(page_turner=Turned(quarter, 0.6)).read(given_)
+    assert unsure.turn == 0
+
+
+def test_a_line_on_its_head_is_turned() -> None:
+    rec = RedReader()
+    image = page([(20, 20, 150, 20, "a")])
+    image[22:38, 30:60] = 200
+    found = reader(rec, line_turner=Turned(2)).read(image)
+    start = found.texts[0].polygon[0]
+    assert start.tolist() == pytest.approx([170, 40], abs=1)
+    assert reader(line_turner=Turned(1)).read(image).texts[0].polygon[0].tolist() == pytest.approx([20, 20], abs=1)
+
+
+# -- several recognisers -------------------------------------------------------------------------------------------
+
+
+def test_the_surest_recogniser_is_believed() -> None:
+    one = RedReader({"a": 0.9, "b": 0.6, "c": 0.8}, "one ")
+    other = RedReader({"a": 0.7, "b": 0.95, "c": 0.8}, "other ")
+    found = Reader(detector(), Router({"one": one, "other": other})).read(page(TWO_COLUMNS[:3]))  # type: ignore[dict-item]
+    assert [text.text for text in found.texts] == ["one a", "other b", "one c"]
+    assert [text.recogniser for text in found.texts] == ["one", "other", "one"]
+
+
+def test_a_chooser_spares_the_others() -> None:
+    class Choice:
+        def choose(self, images: Sequence[Any], names: Sequence[str]) -> list[str]:
+            assert names == ["one", "other"]
+            return ["other" if number == 1 else "one" for number, _ in enumerate(images)]
+
+    one, other = RedReader(prefix="1"), RedReader(prefix="2")
+    found = Router({"one": one, "other": other}, Choice()).read([page([(0, 0, 90, 30, "a")], 30, 90)] * 3)  # type: ignore[dict-item]
+    assert [name for name, _ in found] == ["one", "other", "one"]
+    assert (len(one.seen), len(other.seen)) == (2, 1)
+
+
+def test_a_reader_needs_recognisers_it_can_name() -> None:
+    with pytest.raises(ScriptoriumError, match="names no recogniser"):
+        Reader(detector(), {})
+
+
+def test_pictures_of_all_kinds_are_taken(tmp_path: Path) -> None:
+    image = page(TWO_COLUMNS)
+    file = tmp_path / "page.png"
+    cv2.imwrite(str(file), image)
+    pillow = Pillow.fromarray(np.ascontiguousarray(image[..., ::-1]))
+    for picture in (image, file, str(file), pillow):
+        assert reader().read(picture).text.startswith("a\nb")
+
+
+# -- evaluation ----------------------------------------------------------------------------------------------------
+
+
+def label(bars: Sequence[tuple[int, int, int, int, str]]) -> str:
+    entries = [
+        {"transcription": text, "points": [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]} for x, y, w, h, text in bars
+    ]
+    return json.dumps(entries)
+
+
+def test_evaluation_by_hand(tmp_path: Path) -> None:
+    from ocr.read.evaluate import evaluate
+
+    drawn = [(20, 20, 150, 18, "a"), (20, 60, 150, 18, "b"), (20, 100, 150, 18, "c"), (20, 140, 150, 18, "d")]
+    cv2.imwrite(str(tmp_path / "1.png"), page(drawn))
+    cv2.imwrite(str(tmp_path / "2.png"), page(drawn[:1]))
+    labelled = [
+        (20, 20, 150, 18, "A"),  # right, but for its case
+        (20, 60, 150, 18, "x"),  # misread
+        (20, 100, 60, 18, "c"),  # overlaps by 60 / 150: missed, and what was found is wrong
+        (20, 140, 150, 18, "###"),  # ignored
+        (250, 200, 100, 18, "y"),  # missed
+    ]
+    lines = [f"1.png\t{label(labelled)}\n", f"2.png\t{label(labelled[:1])}\n"]
+    (tmp_path / "labels.tsv").write_text("".join(lines), encoding="utf-8")
+    said: list[str] = []
+    [result] = evaluate(reader(), [tmp_path], True, tmp_path / "out" / "reading.html", said.append)
+    figures = result.metric.result()
+    # Found: 3 + 1 that count, of them 2 + 1 match; labelled: 4 + 1. Read: 1 + 1.
+    assert figures["precision"] == pytest.approx(3 / 4) and figures["recall"] == pytest.approx(3 / 5)
+    assert figures["e2e_precision"] == pytest.approx(2 / 4) and figures["e2e_recall"] == pytest.approx(2 / 5)
+    assert figures["e2e_hmean"] == pytest.approx(2 * 0.5 * 0.4 / 0.9)
+    assert result.reading.result()["cer"] == pytest.approx(1 / 3)
+    assert any("75.00%" in line and "60.00%" in line for line in said)
+    html = (tmp_path / "out" / "reading.html").read_text(encoding="utf-8")
+    for kind in ("misread 1", "missed 2", "found where nothing is labelled 1", "50.00 %", "1.png", "2.png"):
+        assert kind in html
+    [strict] = evaluate(reader(), [tmp_path / "labels.tsv"], False, tmp_path / "strict.html", said.append)
+    assert strict.metric.result()["e2e_recall"] == 0.0
+
+
+def test_evaluation_of_a_turned_page_is_in_its_own_pixels(tmp_path: Path) -> None:
+    from ocr.read.evaluate import evaluate
+
+    drawn = [(20, 20, 150, 18, "a"), (20, 60, 150, 18, "b")]
+    image = np.ascontiguousarray(np.rot90(page(drawn), -1))
+    cv2.imwrite(str(tmp_path / "1.png"), image)
+    turned = [(300 - y - h, x, h, w, text) for x, y, w, h, text in drawn]
+    (tmp_path / "labels.tsv").write_text(f"1.png\t{label(turned)}\n", encoding="utf-8")
+    [result] = evaluate(reader(page_turner=Turned(1)), [tmp_path], True, tmp_path / "reading.html", lambda line: None)
+    assert result.metric.result()["e2e_hmean"] == 1.0
+
+
+def test_in_picture_of_an_unturned_page() -> None:
+    polygon = np.array(((1, 2), (3, 2), (3, 4), (1, 4)), np.float32)
+    assert PageReading(10, 20, ()).in_picture(polygon) is polygon
+    assert Text(polygon, 1.0).box == (1, 2, 3, 4)
