@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from augment.errors import ScriptoriumError
 from ocr.postprocess.db import DBPostProcess
-from ocr.spec import Decoder, DetPreprocess, Preprocess
+from ocr.spec import ClsPostProcess, ClsPreprocess, Decoder, DetPreprocess, Preprocess
 from synth.data import data_file
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml
 
@@ -73,6 +73,13 @@ class DetGlobal(Run):
     save_model_dir: Path = Field(Path("output/det"), description="checkpoints, metrics and plots go here")
 
 
+class ClsGlobal(Run):
+    """The run of a direction classifier."""
+
+    name: str = Field("direction", description="for people")
+    save_model_dir: Path = Field(Path("output/cls"), description="checkpoints, metrics and plots go here")
+
+
 class LearningRate(Section):
     """The learning rate over the run."""
 
@@ -125,6 +132,15 @@ class DetArchitecture(Section):
     Head: dict[str, Any] = Field(default_factory=lambda: {"name": "DBHead"})
 
 
+class ClsArchitecture(Section):
+    """A direction classifier's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
+
+    model_type: Literal["cls"] = "cls"
+    algorithm: Literal["CLS"] = Field("CLS", description="a detector's backbone, its last features' mean, a linear layer")
+    Backbone: dict[str, Any] = Field(description="name and its keys")
+    Head: dict[str, Any] = Field(default_factory=lambda: {"name": "ClsHead"})
+
+
 class Loss(Section):
     """What training makes small."""
 
@@ -139,6 +155,15 @@ class DBLoss(Section):
     alpha: _NotNegative = Field(5.0, description="weight of the shrunk texts' cross-entropy")
     beta: _NotNegative = Field(10.0, description="weight of the border's difference")
     ohem_ratio: _Positive = Field(3.0, description="pixels without text that count, the hardest, for each with text")
+
+
+class ClsLoss(Section):
+    """Cross-entropy of the directions."""
+
+    name: Literal["ClsLoss"] = "ClsLoss"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of a direction that is given to all (Szegedy et al., 2016)"
+    )
 
 
 class Metric(Section):
@@ -159,6 +184,16 @@ class DetMetric(Section):
     name: Literal["DetMetric"] = "DetMetric"
     main_indicator: Literal["hmean", "precision", "recall"] = Field(
         "hmean", description="what the best checkpoint is best at"
+    )
+
+
+class ClsMetric(Section):
+    """What the evaluation of a direction classifier compares."""
+
+    name: Literal["ClsMetric"] = "ClsMetric"
+    main_indicator: Literal["acc", "upright"] = Field(
+        "acc",
+        description="acc: the likeliest direction is right; upright: the picture stands right after turning by thresh",
     )
 
 
@@ -295,6 +330,38 @@ class DetTrainData(Section):
         return self
 
 
+class Views(Section):
+    """How training takes views of pages."""
+
+    squares: _Count = Field(4, description="of each page in a batch, each turned by itself")
+    scale: tuple[_Positive, _Positive] = Field(
+        (0.6, 1.4), description="pages are scaled as for prediction, times a factor from this range"
+    )
+    degrees: Annotated[float, Field(ge=0, le=30)] = Field(5.0, description="and squares turned by so much either way")
+    whole: _Share = Field(0.2, description="share of views that show the page as a whole")
+
+
+class ClsTrainData(Section):
+    """What a direction classifier is trained on: upright pictures; of labels it needs none."""
+
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    sampler: Sampler = Sampler()
+    views: Views = Views()
+    augment: dict[str, Any] | None = Field(
+        default_factory=dict, description="as for lines (crop) or pixel operations (page); null: none"
+    )
+    loader: Loader = Loader()
+
+    @model_validator(mode="after")
+    def _names(self) -> ClsTrainData:
+        TrainData(sources=self.sources, sampler=self.sampler, loader=self.loader)
+        if self.sampler.easy_first or self.sampler.heights:
+            raise ValueError("sampler: easy_first and heights are of recognisers alone")
+        if self.views.scale[0] > self.views.scale[1]:
+            raise ValueError("views.scale: must be from the smaller to the larger factor")
+        return self
+
+
 class EvalData(Section):
     """What is evaluated on; nothing is left out of it."""
 
@@ -368,11 +435,38 @@ class DetConfig(_Whole):
     Eval: EvalData = EvalData()
 
 
-AnyConfig: TypeAlias = Config | DetConfig
+class ClsConfig(_Whole):
+    """All that defines the training of a direction classifier, beside the files it names."""
+
+    Global: ClsGlobal = ClsGlobal()
+    Architecture: ClsArchitecture
+    Preprocess: ClsPreprocess = ClsPreprocess()
+    Optimizer: _Optimizer = Optimizer()
+    Loss: ClsLoss = ClsLoss()
+    PostProcess: ClsPostProcess = ClsPostProcess()
+    Metric: ClsMetric = ClsMetric()
+    Train: ClsTrainData
+    Eval: EvalData = EvalData()
+
+    @model_validator(mode="after")
+    def _fit(self) -> ClsConfig:
+        if self.Preprocess.kind == "crop" and {90, 270} & set(self.PostProcess.label_list):
+            raise ValueError("PostProcess.label_list: crops stand at 0 or 180 degrees, for turn_ratio lays them down")
+        if self.Preprocess.kind == "page" and any(source.recipe for source in self.Train.sources):
+            raise ValueError("Train.sources: a recipe draws lines; pages come from files")
+        if self.Preprocess.kind == "page" and self.Train.augment and "join" in self.Train.augment:
+            raise ValueError("Train.augment.join: is for lines")
+        return self
+
+
+AnyConfig: TypeAlias = Config | DetConfig | ClsConfig
+
+_KINDS: dict[Any, type[AnyConfig]] = {"det": DetConfig, "cls": ClsConfig}
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
-    """Read a configuration: of a detector where `Architecture.model_type` is det, else of a recogniser.
+    """Read a configuration: of a detector or direction classifier where `Architecture.model_type` is det or cls, else
+    of a recogniser.
 
     Args:
         path: a YAML file; or the name of one that comes with the package, such as configs/rec/crnn.yml.
@@ -383,9 +477,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
     """
     values = _values(path, overrides)
     architecture = values.get("Architecture")
-    if isinstance(architecture, dict) and architecture.get("model_type") == "det":
-        return DetConfig.from_values(values, str(path))
-    return Config.from_values(values, str(path))
+    task = architecture.get("model_type") if isinstance(architecture, dict) else None
+    kind = _KINDS.get(task, Config) if isinstance(task, str) else Config
+    return kind.from_values(values, str(path))
 
 
 def _values(path: str | Path, overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,77 @@
+"""Networks of direction classifiers from the configuration's `Architecture` section: backbone, mean, linear layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddle import nn
+from paddle.nn import functional as F
+
+from ocr.config import ClsArchitecture
+from ocr.models.pyramids import PYRAMIDS, Pyramid
+from ocr.registry import Registry
+
+
+class ClsHead(nn.Layer):
+    """Scores of the directions from the mean of the features over the view.
+
+    Args:
+        in_channels: of the features.
+        classes: directions.
+        drop_rate: share of channels left out while training.
+    """
+
+    def __init__(self, in_channels: int, classes: int, *, drop_rate: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= drop_rate < 1:
+            raise ValueError(f"drop_rate must be from 0 to less than 1, not {drop_rate}")
+        self.drop_rate = drop_rate
+        self.classify = nn.Linear(in_channels, classes)
+
+    def forward(self, features: Any) -> Any:
+        """N × in_channels × H × W → N × classes, unnormalised."""
+        found = features.mean(axis=[2, 3])
+        if self.drop_rate:
+            found = F.dropout(found, self.drop_rate, training=self.training)
+        return self.classify(found)
+
+
+HEADS: Registry[Any] = Registry("head of a direction classifier")
+HEADS.register("ClsHead")(ClsHead)
+
+
+class DirectionModel(nn.Layer):
+    """The backbone of a detector, of which the coarsest scale is used, and a head."""
+
+    def __init__(self, backbone: Pyramid, head: Any) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Any) -> Any:
+        """Scores of the directions.
+
+        Args:
+            images: `float32` N × C × H × W, normalised; H and W multiples of 32.
+
+        Returns:
+            `float32` N × classes, unnormalised.
+        """
+        return self.head(self.backbone(images)[3])
+
+
+def build_classifier(architecture: ClsArchitecture, classes: int, channels: int) -> DirectionModel:
+    """The network that a configuration describes, its weights drawn by Paddle's global generator (`paddle.seed`).
+
+    Args:
+        architecture: see `ClsArchitecture`.
+        classes: directions.
+        channels: of the pictures, 1 or 3.
+
+    Raises:
+        ScriptoriumError: an unknown part or key, or a value that does not fit; names the key.
+    """
+    backbone = PYRAMIDS.build(architecture.Backbone, "Architecture.Backbone", in_channels=channels)
+    head = HEADS.build(
+        architecture.Head, "Architecture.Head", in_channels=backbone.out_channels[-1], classes=classes
+    )
+    return DirectionModel(backbone, head)
