@@ -136,7 +136,9 @@ class ClsArchitecture(Section):
     """A direction classifier's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
 
     model_type: Literal["cls"] = "cls"
-    algorithm: Literal["CLS"] = Field("CLS", description="a detector's backbone, its last features' mean, a linear layer")
+    algorithm: Literal["CLS"] = Field(
+        "CLS", description="a detector's backbone, its last features' mean, a linear layer"
+    )
     Backbone: dict[str, Any] = Field(description="name and its keys")
     Head: dict[str, Any] = Field(default_factory=lambda: {"name": "ClsHead"})
 

@@ -261,8 +261,14 @@ class ClsPreprocess(Section):
         rows, columns = page.shape[:2]
         grey = page if page.ndim == 2 else cv2.cvtColor(page, cv2.COLOR_BGR2GRAY)
         detail = np.zeros((rows, columns), np.float32)
-        detail[:, 1:] += cv2.absdiff(grey[:, 1:], grey[:, :-1])
-        detail[1:] += cv2.absdiff(grey[1:], grey[:-1])
+        across, down = (np.abs(np.diff(grey.astype(np.float32), axis=axis)) for axis in (1, 0))
+        for part, difference in (
+            (detail[:, 1:], across),
+            (detail[:, :-1], across),
+            (detail[1:], down),
+            (detail[:-1], down),
+        ):
+            part += difference
         total = cv2.integral(detail)
         left, top = (_grid(length, self.width) for length in (columns, rows))
         x, y = (axis.ravel() for axis in np.meshgrid(left, top))

@@ -187,7 +187,7 @@ def _evaluate_classifier(config: ClsConfig, model: Path | None, log: Log) -> Any
     from ocr.infer.direction import open_turner
     from ocr.tasks.cls import evaluate
 
-    turner = open_turner(model or config.Global.save_model_dir, config.PostProcess.thresh)
+    turner = open_turner(model or config.Global.save_model_dir, config.Preprocess.kind, config.PostProcess.thresh)
     found = evaluate(turner, config)
     log(f"{'':24}{'pictures':>10}{'acc':>10}{'upright':>10}{'wrongly turned':>17}")
     for name, counts in found.details.items():

@@ -202,4 +202,3 @@ class TurnPreparer:
         fill = (round(self._preprocess.mean),) * 3
         square = cv2.warpAffine(page, matrix, (side, side), borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
         return np.asarray(square, np.uint8).reshape(side, side, -1)
-

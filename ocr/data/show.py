@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, Config, DetConfig
+from ocr.config import AnyConfig, ClsConfig, Config, DetConfig
 from ocr.infer.draw import CaptionDrawer
 from synth.report.preview import contact_sheet, write_whole
 from synth.report.summary import counted
@@ -33,12 +33,13 @@ def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     """Draw the batch of a training step, augmented and padded as the network gets it.
 
     Of a detector, squares are drawn with the shrunk texts that it is to find (green), the edges in its border map
-    (orange) and, in grey, what is ignored. Of a recogniser, below each picture are its time steps, as a ruler; what is
+    (orange) and, in grey, what is ignored. Of a direction classifier, views with the degrees by which they have been
+    turned clockwise. Of a recogniser, below each picture are its time steps, as a ruler; what is
     beyond them, where only wider pictures of the batch reach, is hatched. Then comes the label, put together from the
     classes that the network is to learn.
 
     Args:
-        config: of either.
+        config: of any of them.
         step: of the run, from 0, where each step takes one batch.
         output: the picture, a PNG.
 
@@ -53,7 +54,35 @@ def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     settings = config.Global
     runtime.start(settings.threads, settings.processor_mend)
     runtime.import_paddle()
+    if isinstance(config, ClsConfig):
+        return _views(config, step, output)
     return _squares(config, step, output) if isinstance(config, DetConfig) else _lines(config, step, output)
+
+
+def _views(config: ClsConfig, step: int, output: Path) -> str:
+    from ocr.engine.distributed import Group
+    from ocr.tasks.cls import Direction
+
+    lines: list[str] = []
+    loader = config.Train.loader.model_copy(update={"num_workers": 0})
+    train = config.Train.model_copy(update={"loader": loader})
+    task = Direction(config.model_copy(update={"Train": train}), Group(), lines.append)
+    with task.batches(step) as batches:
+        batch = next(iter(batches))
+    height, width = config.Preprocess.smallest
+    lines.append(f"batch    {step:,}: {counted(len(batch.keys), 'view')} of {width} × {height} pixels")
+    lines += [f"skipped  {key}: {why}" for _, key, why in batch.skipped]
+    drawer = CaptionDrawer()
+    cells = []
+    for number, (image, chosen, key) in enumerate(zip(batch.images, batch.classes, batch.keys, strict=True), 1):
+        by = config.PostProcess.label_list[chosen]
+        cells.append(
+            drawer(np.ascontiguousarray(np.broadcast_to(image, (height, width, 3))), f"{number}: {by}°", _FACTS)[0]
+        )
+        lines.append(f"{number:4}  {by:3}°  {key}")
+    write_whole(output, cv2.imencode(".png", contact_sheet(cells))[1].tobytes())
+    lines.append(f"picture  {output}")
+    return "\n".join(lines) + "\n"
 
 
 def _squares(config: DetConfig, step: int, output: Path) -> str:

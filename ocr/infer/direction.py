@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from augment.errors import ScriptoriumError
 from ocr.infer.backends import NETWORKS, ONNX, ClsOnnxBackend, ClsPaddleBackend, give_weights, scores_of, start_paddle
 from ocr.spec import ClsSpec
 
@@ -113,27 +114,32 @@ class Direction:
         np.add.at(logs, owners, np.log(self._backend.run(np.stack(views)) + _TINY))
 
 
-def open_turner(path: Path, thresh: float | None = None, threads: int = 0) -> Direction:
+def open_turner(
+    path: Path, kind: Literal["crop", "page"] | None = None, thresh: float | None = None, threads: int = 0
+) -> Direction:
     """A direction classifier ready to use, whatever form it has.
 
     Args:
         path: a run directory (its best or newest checkpoint), a checkpoint, or an exported model.
+        kind: what it must be for; None: for either.
         thresh: see `Direction`.
         threads: of the network; 0: all cores.
 
     Raises:
-        ScriptoriumError: there is no classifier, it is broken, or what runs it is not installed.
+        ScriptoriumError: there is no classifier, it is broken or of the other kind, or what runs it is not installed.
     """
     from ocr.engine import checkpoint as store
 
     folder = store.resolve(path)
+    spec = ClsSpec.load(folder)
+    if kind not in (None, spec.preprocess.kind):
+        raise ScriptoriumError(f"{folder}: was trained on pictures of kind {spec.preprocess.kind}; name one of {kind}")
     backend: ClsBackend
     if (folder / ONNX).is_file():
         backend = ClsOnnxBackend(folder, threads)
     elif any((folder / name).is_file() for name in NETWORKS):
         backend = ClsPaddleBackend(folder, threads)
     else:
-        spec = ClsSpec.load(folder)  # says that it is of another task before Paddle is started
         start_paddle(threads)
         backend = ClsModelBackend(load_classifier(folder)[0], spec)
     return Direction(backend, thresh)

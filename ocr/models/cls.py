@@ -71,7 +71,5 @@ def build_classifier(architecture: ClsArchitecture, classes: int, channels: int)
         ScriptoriumError: an unknown part or key, or a value that does not fit; names the key.
     """
     backbone = PYRAMIDS.build(architecture.Backbone, "Architecture.Backbone", in_channels=channels)
-    head = HEADS.build(
-        architecture.Head, "Architecture.Head", in_channels=backbone.out_channels[-1], classes=classes
-    )
+    head = HEADS.build(architecture.Head, "Architecture.Head", in_channels=backbone.out_channels[-1], classes=classes)
     return DirectionModel(backbone, head)
