@@ -114,11 +114,8 @@ def read(
     reader = open_reader(det, rec, override, drop_score, threads, page_direction, line_direction)
     kept = reader.detector.spec
     size, boxes = kept.preprocess, kept.postprocess
-    complain(
-        f"detector {kept.name}: limit_side_len {size.limit_side_len}, limit_type {size.limit_type}, "
-        f"thresh {boxes.thresh:g}, box_thresh {boxes.box_thresh:g}, unclip_ratio {boxes.unclip_ratio:g}, "
-        f"box_type {boxes.box_type}"
-    )
+    told = {"limit_side_len": size.limit_side_len, "limit_type": size.limit_type} | boxes.model_dump(exclude={"name"})
+    complain(f"detector {kept.name}: " + ", ".join(f"{key} {value}" for key, value in told.items()))
     outcome = run(
         reader,
         inputs,

@@ -11,8 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from augment.errors import ScriptoriumError
-from ocr.postprocess.db import DBPostProcess
-from ocr.spec import ClsPostProcess, ClsPreprocess, Decoder, DetPreprocess, Preprocess
+from ocr.spec import ClsPostProcess, ClsPreprocess, Decoder, DetPostProcess, DetPreprocess, Preprocess
 from synth.data import data_file
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml
 
@@ -126,20 +125,26 @@ class DetArchitecture(Section):
     """A detector's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
 
     model_type: Literal["det"] = "det"
-    algorithm: Literal["DB"] = Field("DB", description="DB (Liao et al., 2020)")
+    algorithm: Literal["DB", "PSE", "EAST"] = Field(
+        "DB", description="DB (Liao et al., 2020), PSE (Wang et al., 2019) or EAST (Zhou et al., 2017)"
+    )
     Backbone: dict[str, Any] = Field(description="name and its keys")
     Neck: dict[str, Any] = Field(description="name and its keys")
-    Head: dict[str, Any] = Field(default_factory=lambda: {"name": "DBHead"})
+    Head: dict[str, Any] = Field(default_factory=dict, description="name (the algorithm's by default) and its keys")
+
+    @model_validator(mode="after")
+    def _head(self) -> DetArchitecture:
+        if self.Head.setdefault("name", f"{self.algorithm}Head") != f"{self.algorithm}Head":
+            raise ValueError(f"Head.name: {self.Head['name']} does not make {self.algorithm}; leave it out")
+        return self
 
 
 class ClsArchitecture(Section):
     """A direction classifier's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
 
     model_type: Literal["cls"] = "cls"
-    algorithm: Literal["CLS"] = Field(
-        "CLS", description="a detector's backbone, its last features' mean, a linear layer"
-    )
-    Backbone: dict[str, Any] = Field(description="name and its keys")
+    algorithm: Literal["CLS"] = Field("CLS", description="a backbone, its features' means, a linear layer")
+    Backbone: dict[str, Any] = Field(description="name and its keys; crops: a recogniser's, pages: a detector's")
     Head: dict[str, Any] = Field(default_factory=lambda: {"name": "ClsHead"})
 
 
@@ -166,6 +171,23 @@ class ClsLoss(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="share of a direction that is given to all (Szegedy et al., 2016)"
     )
+
+
+class PSELoss(Section):
+    """The loss of progressive scale expansion: λ × whole texts + (1 - λ) × shrunk ones."""
+
+    name: Literal["PSELoss"] = "PSELoss"
+    text_weight: _Share = Field(0.7, description="λ, the weight of the whole texts")
+    ohem_ratio: _Positive = Field(3.0, description="pixels without text that count, the hardest, for each with text")
+
+
+class EASTLoss(Section):
+    """EAST's loss: score + geometry_weight × (overlap + angle_weight × angle)."""
+
+    name: Literal["EASTLoss"] = "EASTLoss"
+    geometry_weight: _NotNegative = Field(1.0, description="weight of the boxes")
+    angle_weight: _NotNegative = Field(10.0, description="weight of their angle")
+    ohem_ratio: _Positive = Field(3.0, description="pixels without text that count, the hardest, for each with text")
 
 
 class Metric(Section):
@@ -306,7 +328,9 @@ class Crop(Section):
     size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = Field(640, description="side of the squares, pixels")
     scale: tuple[_Positive, _Positive] = Field((0.5, 2.0), description="pages are scaled by a factor from this range")
     degrees: _NotNegative = Field(10.0, description="and turned by so much at most, either way")
-    shrink_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(0.4, description="of the texts' shrunk cores")
+    shrink_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.4, description="of the texts' shrunk cores, with PSE the smallest"
+    )
     min_side: _NotNegative = Field(8.0, description="texts with a shorter side in the square are ignored")
 
 
@@ -430,11 +454,37 @@ class DetConfig(_Whole):
     Architecture: DetArchitecture
     Preprocess: DetPreprocess = DetPreprocess()
     Optimizer: _Optimizer = Optimizer()
-    Loss: DBLoss = DBLoss()
-    PostProcess: DBPostProcess = DBPostProcess()
+    Loss: Annotated[DBLoss | PSELoss | EASTLoss, Field(discriminator="name")]
+    PostProcess: DetPostProcess
     Metric: DetMetric = DetMetric()
     Train: DetTrainData
     Eval: EvalData = EvalData()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_algorithm(cls, values: Any) -> Any:
+        """Sections that say nothing else are the algorithm's own."""
+        architecture = values.get("Architecture") if isinstance(values, Mapping) else None
+        algorithm = architecture.get("algorithm", "DB") if isinstance(architecture, Mapping) else "DB"
+        if not isinstance(values, Mapping) or algorithm not in ("DB", "PSE", "EAST"):
+            return values
+        own: dict[str, Any] = {"Loss": f"{algorithm}Loss", "PostProcess": f"{algorithm}PostProcess"}
+        given = {section: values.get(section) for section in own}
+        filled = {
+            section: {"name": name} | dict(given[section] or {})
+            for section, name in own.items()
+            if given[section] is None or isinstance(given[section], Mapping)
+        }
+        return {**values, **filled}
+
+    @model_validator(mode="after")
+    def _fit(self) -> DetConfig:
+        algorithm = self.Architecture.algorithm
+        for section in ("Loss", "PostProcess"):
+            name = getattr(self, section).name
+            if name != f"{algorithm}{section}":
+                raise ValueError(f"{section}.name: {name} does not belong to {algorithm}; leave it out")
+        return self
 
 
 class ClsConfig(_Whole):

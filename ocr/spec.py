@@ -17,6 +17,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from augment.errors import ScriptoriumError
 from ocr.postprocess.db import DBPostProcess
+from ocr.postprocess.east import EASTPostProcess
+from ocr.postprocess.pse import PSEPostProcess
 from synth.strict import Section, explain
 from synth.text.charset import Charset
 
@@ -375,17 +377,20 @@ class ModelSpec(Spec):
         return found
 
 
+DetPostProcess: TypeAlias = Annotated[DBPostProcess | PSEPostProcess | EASTPostProcess, Field(discriminator="name")]
+
+
 class DetSpec(Spec):
     """Everything about a detector but its weights.
 
     Attributes:
         preprocess: see `DetPreprocess`.
-        postprocess: see `DBPostProcess`.
+        postprocess: see `DBPostProcess`, `PSEPostProcess` and `EASTPostProcess`.
     """
 
     task: Literal["det"] = "det"
     preprocess: DetPreprocess = DetPreprocess()
-    postprocess: DBPostProcess = DBPostProcess()
+    postprocess: DetPostProcess = DBPostProcess()
 
     @classmethod
     def load(cls, folder: Path) -> DetSpec:

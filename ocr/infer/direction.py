@@ -41,7 +41,7 @@ class ClsModelBackend:
     """A network as it is trained.
 
     Args:
-        model: an `ocr.models.cls.DirectionModel`; run in evaluation mode, then left as it was.
+        model: a network of `ocr.models.cls`; run in evaluation mode, then left as it was.
         spec: what goes with it.
     """
 
@@ -162,7 +162,10 @@ def load_classifier(path: Path) -> tuple[Any, ClsSpec]:
     _, weights = store.load_model(folder)
     with paddle.utils.unique_name.guard():
         model = build_classifier(
-            ClsArchitecture(**spec.architecture), len(spec.postprocess.label_list), spec.preprocess.channels
+            ClsArchitecture(**spec.architecture),
+            spec.preprocess.kind,
+            len(spec.postprocess.label_list),
+            spec.preprocess.channels,
         )
     give_weights(model, weights, folder)
     return model, spec

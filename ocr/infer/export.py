@@ -3,9 +3,10 @@
 An exported folder holds `spec.json` and the network: `inference.json` (Paddle 3) or `inference.pdmodel` (Paddle 2) with
 `inference.pdiparams`, or `inference.onnx`. A recogniser's input is the normalised picture, `float32` N × C × height ×
 any width; its output the probabilities (the softmax is inside), N × T × classes. A detector's input is N × C × H × W,
-multiples of 32; its output the map of probabilities (the sigmoid is inside), N × H × W. A direction classifier's input
-is a view, N × C × height × width; its output the probabilities of the directions, N × classes. Before the folder
-appears under its name, it is compared with the network that it came from.
+multiples of 32; its output the `maps` of its head (see `ocr.models.det`): of DB the probabilities, N × H × W; of PSE or
+EAST N × maps × H / 4 × W / 4. A direction classifier's input is a view, N × C × height × width; its output the
+probabilities of the directions, N × classes. Before the folder appears under its name, it is compared with the network
+that it came from.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class _Finder(nn.Layer):
         self.model = model
 
     def forward(self, images: Any) -> Any:
-        return F.sigmoid(self.model(images)).squeeze(1)
+        return self.model.head.maps(self.model(images))
 
 
 def export_paddle(model: Path, output: Path) -> Path:

@@ -1,24 +1,29 @@
-"""Networks of direction classifiers from the configuration's `Architecture` section: backbone, mean, linear layer."""
+"""Networks of direction classifiers from the configuration's `Architecture` section: backbone, means, linear layer."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
 from ocr.config import ClsArchitecture
-from ocr.models.pyramids import PYRAMIDS, Pyramid
+from ocr.models.build import BACKBONES
+from ocr.models.pyramids import PYRAMIDS
 from ocr.registry import Registry
 
 
 class ClsHead(nn.Layer):
-    """Scores of the directions from the mean of the features over the view.
+    """Scores of the directions from the means of features over the view.
 
     Args:
-        in_channels: of the features.
+        in_channels: of the means.
         classes: directions.
         drop_rate: share of channels left out while training.
+
+    Raises:
+        ValueError: `drop_rate` is not from 0 to less than 1.
     """
 
     def __init__(self, in_channels: int, classes: int, *, drop_rate: float = 0.0) -> None:
@@ -28,22 +33,21 @@ class ClsHead(nn.Layer):
         self.drop_rate = drop_rate
         self.classify = nn.Linear(in_channels, classes)
 
-    def forward(self, features: Any) -> Any:
-        """N × in_channels × H × W → N × classes, unnormalised."""
-        found = features.mean(axis=[2, 3])
+    def forward(self, means: Any) -> Any:
+        """N × in_channels → N × classes, unnormalised."""
         if self.drop_rate:
-            found = F.dropout(found, self.drop_rate, training=self.training)
-        return self.classify(found)
+            means = F.dropout(means, self.drop_rate, training=self.training)
+        return self.classify(means)
 
 
 HEADS: Registry[Any] = Registry("head of a direction classifier")
 HEADS.register("ClsHead")(ClsHead)
 
 
-class DirectionModel(nn.Layer):
-    """The backbone of a detector, of which the coarsest scale is used, and a head."""
+class LineDirection(nn.Layer):
+    """The backbone of a recogniser, the mean over its time steps, and a head."""
 
-    def __init__(self, backbone: Pyramid, head: Any) -> None:
+    def __init__(self, backbone: Any, head: Any) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
 
@@ -56,20 +60,40 @@ class DirectionModel(nn.Layer):
         Returns:
             `float32` N × classes, unnormalised.
         """
-        return self.head(self.backbone(images)[3])
+        return self.head(self.backbone(images).mean(axis=2))
 
 
-def build_classifier(architecture: ClsArchitecture, classes: int, channels: int) -> DirectionModel:
+class PageDirection(nn.Layer):
+    """The backbone of a detector, the means of its features at all scales but the finest, and a head."""
+
+    def __init__(self, backbone: Any, head: Any) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Any) -> Any:
+        """As of `LineDirection`."""
+        features = self.backbone(images)
+        return self.head(paddle.concat([feature.mean(axis=[2, 3]) for feature in features[1:]], axis=1))
+
+
+def build_classifier(
+    architecture: ClsArchitecture, kind: Literal["crop", "page"], classes: int, channels: int
+) -> LineDirection | PageDirection:
     """The network that a configuration describes, its weights drawn by Paddle's global generator (`paddle.seed`).
 
     Args:
         architecture: see `ClsArchitecture`.
+        kind: crop: on the backbone of a recogniser; page: on that of a detector.
         classes: directions.
         channels: of the pictures, 1 or 3.
 
     Raises:
         ScriptoriumError: an unknown part or key, or a value that does not fit; names the key.
     """
-    backbone = PYRAMIDS.build(architecture.Backbone, "Architecture.Backbone", in_channels=channels)
-    head = HEADS.build(architecture.Head, "Architecture.Head", in_channels=backbone.out_channels[-1], classes=classes)
-    return DirectionModel(backbone, head)
+    where, head = "Architecture.Backbone", "Architecture.Head"
+    if kind == "crop":
+        line = BACKBONES.build(architecture.Backbone, where, in_channels=channels)
+        return LineDirection(line, HEADS.build(architecture.Head, head, in_channels=line.out_channels, classes=classes))
+    page = PYRAMIDS.build(architecture.Backbone, where, in_channels=channels)
+    means = sum(page.out_channels[1:])
+    return PageDirection(page, HEADS.build(architecture.Head, head, in_channels=means, classes=classes))

@@ -55,7 +55,10 @@ class Direction(Task):
         # The optimiser's state is stored by the parameters' unique names: they must not depend on what was made before.
         with paddle.utils.unique_name.guard():
             self.model = build_classifier(
-                config.Architecture, len(config.PostProcess.label_list), config.Preprocess.channels
+                config.Architecture,
+                config.Preprocess.kind,
+                len(config.PostProcess.label_list),
+                config.Preprocess.channels,
             )
         self.spec = ClsSpec(
             name=config.Global.name,
@@ -104,7 +107,7 @@ class Direction(Task):
         )
 
     def begin_from(self, path: Path) -> Transfer:
-        """Begin from the weights of another run.
+        """Begin from the weights of another run, or from a recogniser's or detector's: the backbone is matched.
 
         Raises:
             ScriptoriumError: no model there, or less than half of it fits.
@@ -112,7 +115,6 @@ class Direction(Task):
         import paddle
 
         folder = store.resolve(path)
-        ClsSpec.load(folder)
         _, weights = store.load_model(folder)
         merged, found = transfer(arrays(self.model.state_dict()), weights, {}, np.zeros(0, np.int64))
         check_share(found, str(folder), self.config.Global.allow_partial)
