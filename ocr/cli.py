@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from augment.errors import ScriptoriumError
 from ocr.cli_read import eval_read, read
 from synth.terminal import Commands, Several, complain
 
@@ -57,12 +58,17 @@ def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
     \b
     ocr audit -c configs/rec/crnn.yml
     """
-    from ocr.config import DetConfig
+    from ocr.config import ClsConfig, DetConfig
     from ocr.data.audit import Audit
     from ocr.data.audit import audit as check
     from ocr.data.audit_det import PagesAudit, audit_pages
 
     loaded = _load(config, override)
+    if isinstance(loaded, ClsConfig):
+        raise ScriptoriumError(
+            f"{config}: a direction classifier needs no labels, so there is nothing to audit; look at its data with "
+            "`ocr show-batch`"
+        )
     found: Audit | PagesAudit = audit_pages(loaded) if isinstance(loaded, DetConfig) else check(loaded)
     click.echo(found.text(), nl=False)
     click.echo(f"page     {found.write(output or loaded.Global.save_model_dir / 'audit.html')}")
@@ -126,13 +132,20 @@ def export(model: Path, output: Path, format_: str) -> None:
     runtime.start()
     runtime.import_paddle()
     from ocr.infer.export import export_onnx, export_paddle
-    from ocr.spec import DetSpec, load_spec
+    from ocr.spec import ClsSpec, load_spec
 
     made = (export_onnx if format_ == "onnx" else export_paddle)(model, output)
     click.echo(f"made     {made}")
     name = shlex.quote(str(made))
-    found = isinstance(load_spec(made), DetSpec)
-    click.echo(f"next     {f'ocr read --det {name} --rec DIR' if found else f'ocr predict --model {name}'} IMAGE…")
+    following = {
+        "rec": f"predict --model {name}",
+        "det": f"read --det {name} --rec DIR",
+        "cls": f"read --det DIR --rec DIR --line-direction {name}",
+    }
+    spec = load_spec(made)
+    if isinstance(spec, ClsSpec) and spec.preprocess.kind == "page":
+        following["cls"] = f"read --det DIR --rec DIR --page-direction {name}"
+    click.echo(f"next     ocr {following[spec.task]} IMAGE…")
 
 
 @main.command()

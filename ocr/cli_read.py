@@ -26,6 +26,12 @@ def _models(command: Any) -> Any:
                 help="Recogniser, likewise; of several the surest one is believed, line by line.",
             ),
             click.option(
+                "--page-direction", type=_FILE, metavar="DIR", help="Direction classifier: turn whole pages upright."
+            ),
+            click.option(
+                "--line-direction", type=_FILE, metavar="DIR", help="Likewise: turn lines that stand on their head."
+            ),
+            click.option(
                 "-o",
                 "--override",
                 multiple=True,
@@ -82,6 +88,8 @@ def read(
     inputs: tuple[str, ...],
     det: Path,
     rec: tuple[str, ...],
+    page_direction: Path | None,
+    line_direction: Path | None,
     override: tuple[str, ...],
     drop_score: float,
     threads: int,
@@ -103,14 +111,11 @@ def read(
     from ocr.read.run import open_reader
     from ocr.read.run import read as run
 
-    reader = open_reader(det, rec, override, drop_score, threads)
+    reader = open_reader(det, rec, override, drop_score, threads, page_direction, line_direction)
     kept = reader.detector.spec
     size, boxes = kept.preprocess, kept.postprocess
-    complain(
-        f"detector {kept.name}: limit_side_len {size.limit_side_len}, limit_type {size.limit_type}, "
-        f"thresh {boxes.thresh:g}, box_thresh {boxes.box_thresh:g}, unclip_ratio {boxes.unclip_ratio:g}, "
-        f"box_type {boxes.box_type}"
-    )
+    told = {"limit_side_len": size.limit_side_len, "limit_type": size.limit_type} | boxes.model_dump(exclude={"name"})
+    complain(f"detector {kept.name}: " + ", ".join(f"{key} {value}" for key, value in told.items()))
     outcome = run(
         reader,
         inputs,
@@ -143,6 +148,8 @@ def eval_read(
     sources: tuple[Path, ...],
     det: Path,
     rec: tuple[str, ...],
+    page_direction: Path | None,
+    line_direction: Path | None,
     override: tuple[str, ...],
     drop_score: float,
     threads: int,
@@ -161,4 +168,10 @@ def eval_read(
     from ocr.read.evaluate import evaluate
     from ocr.read.run import open_reader
 
-    evaluate(open_reader(det, rec, override, drop_score, threads), sources, fold_case, report, click.echo)
+    evaluate(
+        open_reader(det, rec, override, drop_score, threads, page_direction, line_direction),
+        sources,
+        fold_case,
+        report,
+        click.echo,
+    )

@@ -11,8 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from augment.errors import ScriptoriumError
-from ocr.postprocess.db import DBPostProcess
-from ocr.spec import Decoder, DetPreprocess, Preprocess
+from ocr.spec import ClsPostProcess, ClsPreprocess, Decoder, DetPostProcess, DetPreprocess, Preprocess
 from synth.data import data_file
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml
 
@@ -73,6 +72,13 @@ class DetGlobal(Run):
     save_model_dir: Path = Field(Path("output/det"), description="checkpoints, metrics and plots go here")
 
 
+class ClsGlobal(Run):
+    """The run of a direction classifier."""
+
+    name: str = Field("direction", description="for people")
+    save_model_dir: Path = Field(Path("output/cls"), description="checkpoints, metrics and plots go here")
+
+
 class LearningRate(Section):
     """The learning rate over the run."""
 
@@ -119,10 +125,27 @@ class DetArchitecture(Section):
     """A detector's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
 
     model_type: Literal["det"] = "det"
-    algorithm: Literal["DB"] = Field("DB", description="DB (Liao et al., 2020)")
+    algorithm: Literal["DB", "PSE", "EAST"] = Field(
+        "DB", description="DB (Liao et al., 2020), PSE (Wang et al., 2019) or EAST (Zhou et al., 2017)"
+    )
     Backbone: dict[str, Any] = Field(description="name and its keys")
     Neck: dict[str, Any] = Field(description="name and its keys")
-    Head: dict[str, Any] = Field(default_factory=lambda: {"name": "DBHead"})
+    Head: dict[str, Any] = Field(default_factory=dict, description="name (the algorithm's by default) and its keys")
+
+    @model_validator(mode="after")
+    def _head(self) -> DetArchitecture:
+        if self.Head.setdefault("name", f"{self.algorithm}Head") != f"{self.algorithm}Head":
+            raise ValueError(f"Head.name: {self.Head['name']} does not make {self.algorithm}; leave it out")
+        return self
+
+
+class ClsArchitecture(Section):
+    """A direction classifier's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
+
+    model_type: Literal["cls"] = "cls"
+    algorithm: Literal["CLS"] = Field("CLS", description="a backbone, its features' means, a linear layer")
+    Backbone: dict[str, Any] = Field(description="name and its keys; crops: a recogniser's, pages: a detector's")
+    Head: dict[str, Any] = Field(default_factory=lambda: {"name": "ClsHead"})
 
 
 class Loss(Section):
@@ -138,6 +161,32 @@ class DBLoss(Section):
     name: Literal["DBLoss"] = "DBLoss"
     alpha: _NotNegative = Field(5.0, description="weight of the shrunk texts' cross-entropy")
     beta: _NotNegative = Field(10.0, description="weight of the border's difference")
+    ohem_ratio: _Positive = Field(3.0, description="pixels without text that count, the hardest, for each with text")
+
+
+class ClsLoss(Section):
+    """Cross-entropy of the directions."""
+
+    name: Literal["ClsLoss"] = "ClsLoss"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of a direction that is given to all (Szegedy et al., 2016)"
+    )
+
+
+class PSELoss(Section):
+    """The loss of progressive scale expansion: λ × whole texts + (1 - λ) × shrunk ones."""
+
+    name: Literal["PSELoss"] = "PSELoss"
+    text_weight: _Share = Field(0.7, description="λ, the weight of the whole texts")
+    ohem_ratio: _Positive = Field(3.0, description="pixels without text that count, the hardest, for each with text")
+
+
+class EASTLoss(Section):
+    """EAST's loss: score + geometry_weight × (overlap + angle_weight × angle)."""
+
+    name: Literal["EASTLoss"] = "EASTLoss"
+    geometry_weight: _NotNegative = Field(1.0, description="weight of the boxes")
+    angle_weight: _NotNegative = Field(10.0, description="weight of their angle")
     ohem_ratio: _Positive = Field(3.0, description="pixels without text that count, the hardest, for each with text")
 
 
@@ -159,6 +208,16 @@ class DetMetric(Section):
     name: Literal["DetMetric"] = "DetMetric"
     main_indicator: Literal["hmean", "precision", "recall"] = Field(
         "hmean", description="what the best checkpoint is best at"
+    )
+
+
+class ClsMetric(Section):
+    """What the evaluation of a direction classifier compares."""
+
+    name: Literal["ClsMetric"] = "ClsMetric"
+    main_indicator: Literal["acc", "upright"] = Field(
+        "acc",
+        description="acc: the likeliest direction is right; upright: the picture stands right after turning by thresh",
     )
 
 
@@ -269,7 +328,9 @@ class Crop(Section):
     size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = Field(640, description="side of the squares, pixels")
     scale: tuple[_Positive, _Positive] = Field((0.5, 2.0), description="pages are scaled by a factor from this range")
     degrees: _NotNegative = Field(10.0, description="and turned by so much at most, either way")
-    shrink_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(0.4, description="of the texts' shrunk cores")
+    shrink_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.4, description="of the texts' shrunk cores, with PSE the smallest"
+    )
     min_side: _NotNegative = Field(8.0, description="texts with a shorter side in the square are ignored")
 
 
@@ -292,6 +353,38 @@ class DetTrainData(Section):
             raise ValueError("sampler: easy_first and heights are of recognisers alone")
         if self.crop.scale[0] > self.crop.scale[1]:
             raise ValueError("crop.scale: must be from the smaller to the larger factor")
+        return self
+
+
+class Views(Section):
+    """How training takes views of pages."""
+
+    squares: _Count = Field(4, description="of each page in a batch, each turned by itself")
+    scale: tuple[_Positive, _Positive] = Field(
+        (0.6, 1.4), description="pages are scaled as for prediction, times a factor from this range"
+    )
+    degrees: Annotated[float, Field(ge=0, le=30)] = Field(5.0, description="and squares turned by so much either way")
+    whole: _Share = Field(0.2, description="share of views that show the page as a whole")
+
+
+class ClsTrainData(Section):
+    """What a direction classifier is trained on: upright pictures; of labels it needs none."""
+
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    sampler: Sampler = Sampler()
+    views: Views = Views()
+    augment: dict[str, Any] | None = Field(
+        default_factory=dict, description="as for lines (crop) or pixel operations (page); null: none"
+    )
+    loader: Loader = Loader()
+
+    @model_validator(mode="after")
+    def _names(self) -> ClsTrainData:
+        TrainData(sources=self.sources, sampler=self.sampler, loader=self.loader)
+        if self.sampler.easy_first or self.sampler.heights:
+            raise ValueError("sampler: easy_first and heights are of recognisers alone")
+        if self.views.scale[0] > self.views.scale[1]:
+            raise ValueError("views.scale: must be from the smaller to the larger factor")
         return self
 
 
@@ -361,18 +454,71 @@ class DetConfig(_Whole):
     Architecture: DetArchitecture
     Preprocess: DetPreprocess = DetPreprocess()
     Optimizer: _Optimizer = Optimizer()
-    Loss: DBLoss = DBLoss()
-    PostProcess: DBPostProcess = DBPostProcess()
+    Loss: Annotated[DBLoss | PSELoss | EASTLoss, Field(discriminator="name")]
+    PostProcess: DetPostProcess
     Metric: DetMetric = DetMetric()
     Train: DetTrainData
     Eval: EvalData = EvalData()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_algorithm(cls, values: Any) -> Any:
+        """Sections that say nothing else are the algorithm's own."""
+        architecture = values.get("Architecture") if isinstance(values, Mapping) else None
+        algorithm = architecture.get("algorithm", "DB") if isinstance(architecture, Mapping) else "DB"
+        if not isinstance(values, Mapping) or algorithm not in ("DB", "PSE", "EAST"):
+            return values
+        own: dict[str, Any] = {"Loss": f"{algorithm}Loss", "PostProcess": f"{algorithm}PostProcess"}
+        given = {section: values.get(section) for section in own}
+        filled = {
+            section: {"name": name} | dict(given[section] or {})
+            for section, name in own.items()
+            if given[section] is None or isinstance(given[section], Mapping)
+        }
+        return {**values, **filled}
 
-AnyConfig: TypeAlias = Config | DetConfig
+    @model_validator(mode="after")
+    def _fit(self) -> DetConfig:
+        algorithm = self.Architecture.algorithm
+        for section in ("Loss", "PostProcess"):
+            name = getattr(self, section).name
+            if name != f"{algorithm}{section}":
+                raise ValueError(f"{section}.name: {name} does not belong to {algorithm}; leave it out")
+        return self
+
+
+class ClsConfig(_Whole):
+    """All that defines the training of a direction classifier, beside the files it names."""
+
+    Global: ClsGlobal = ClsGlobal()
+    Architecture: ClsArchitecture
+    Preprocess: ClsPreprocess = ClsPreprocess()
+    Optimizer: _Optimizer = Optimizer()
+    Loss: ClsLoss = ClsLoss()
+    PostProcess: ClsPostProcess = ClsPostProcess()
+    Metric: ClsMetric = ClsMetric()
+    Train: ClsTrainData
+    Eval: EvalData = EvalData()
+
+    @model_validator(mode="after")
+    def _fit(self) -> ClsConfig:
+        if self.Preprocess.kind == "crop" and {90, 270} & set(self.PostProcess.label_list):
+            raise ValueError("PostProcess.label_list: crops stand at 0 or 180 degrees, for turn_ratio lays them down")
+        if self.Preprocess.kind == "page" and any(source.recipe for source in self.Train.sources):
+            raise ValueError("Train.sources: a recipe draws lines; pages come from files")
+        if self.Preprocess.kind == "page" and self.Train.augment and "join" in self.Train.augment:
+            raise ValueError("Train.augment.join: is for lines")
+        return self
+
+
+AnyConfig: TypeAlias = Config | DetConfig | ClsConfig
+
+_KINDS: dict[Any, type[AnyConfig]] = {"det": DetConfig, "cls": ClsConfig}
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
-    """Read a configuration: of a detector where `Architecture.model_type` is det, else of a recogniser.
+    """Read a configuration: of a detector or direction classifier where `Architecture.model_type` is det or cls, else
+    of a recogniser.
 
     Args:
         path: a YAML file; or the name of one that comes with the package, such as configs/rec/crnn.yml.
@@ -383,9 +529,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
     """
     values = _values(path, overrides)
     architecture = values.get("Architecture")
-    if isinstance(architecture, dict) and architecture.get("model_type") == "det":
-        return DetConfig.from_values(values, str(path))
-    return Config.from_values(values, str(path))
+    task = architecture.get("model_type") if isinstance(architecture, dict) else None
+    kind = _KINDS.get(task, Config) if isinstance(task, str) else Config
+    return kind.from_values(values, str(path))
 
 
 def _values(path: str | Path, overrides: Sequence[str]) -> dict[str, Any]:

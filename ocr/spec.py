@@ -8,20 +8,23 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from augment.errors import ScriptoriumError
 from ocr.postprocess.db import DBPostProcess
+from ocr.postprocess.east import EASTPostProcess
+from ocr.postprocess.pse import PSEPostProcess
 from synth.strict import Section, explain
 from synth.text.charset import Charset
 
 SPEC_FILE = "spec.json"
 _LARGER = 4.0  # what a page is scaled up by at most: a strip would fill the memory
+_LONGEST = 64  # views that a line is as long as at most; a longer one is squeezed
 _DEEPEST = 32  # pixels of a side that the coarsest features of a detector stand for
 _FORMAT = 1
 
@@ -174,15 +177,147 @@ class DetPreprocess(Section):
 
     def converted(self, image: NDArray[Any]) -> NDArray[Any]:
         """A picture with the network's channels."""
-        if image.ndim == 3 and self.channels == 1:
-            return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        if image.ndim == 2 and self.channels == 3:
-            return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-        return image
+        return _converted(image, self.channels)
 
     def normalise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """A batch as the network takes it: `uint8` N × H × W × C → `float32` N × C × H × W, (level - mean) / scale."""
         return _normalised(images, self.mean, self.scale)
+
+
+class ClsPreprocess(Section):
+    """How a picture becomes what a direction classifier looks at: a few views of one size.
+
+    A crop is scaled to their height; its views stand side by side, evenly over a line that is longer than one. Of a
+    page the first view is the whole, the others are those squares of it that have most detail.
+    """
+
+    kind: Literal["crop", "page"] = Field("crop", description="crop: a word or line; page: a whole picture")
+    height: Annotated[int, Field(ge=32, le=512, multiple_of=32)] = Field(32, description="of a view, pixels")
+    width: Annotated[int, Field(ge=32, le=1024, multiple_of=32)] = Field(160, description="of a view, pixels")
+    views: Annotated[int, Field(ge=1, le=64)] = Field(3, description="at most so many of a picture")
+    limit_side_len: Annotated[int, Field(ge=32, le=8192)] = Field(
+        960, description="page: longer sides are scaled down to so many pixels before squares are cut out"
+    )
+    channels: Literal[1, 3] = Field(1, description="1: grey; 3: blue, green, red")
+    mean: float = Field(127.5, description="grey level that becomes 0, and that fills the padding")
+    scale: Annotated[float, Field(gt=0)] = Field(127.5, description="grey levels that become 1")
+    turn_ratio: Annotated[float, Field(ge=0)] = Field(
+        1.5, description="crop: at least so many times as high as wide it is turned 90° counter-clockwise; 0: never"
+    )
+
+    @model_validator(mode="after")
+    def _square(self) -> ClsPreprocess:
+        if self.kind == "page" and self.height != self.width:
+            raise ValueError("height and width of a page's views must be equal, so that they may be turned")
+        return self
+
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """Height and width in pixels of a view."""
+        return self.height, self.width
+
+    def __call__(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """The views of a picture, `uint8` H × W × 3 (BGR) or H × W (grey): N × height × width × channels."""
+        if self.kind == "page":
+            page = self.scaled_page(image)
+            found = [self.whole(page), *(self.window(page, x, y) for x, y in self.places(page))]
+        else:
+            line = self.scaled_line(image)
+            found = [self.window(line, x, 0) for x in self.starts(line.shape[1])]
+        return np.stack(found)
+
+    def scaled_line(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """A crop, turned if need be, at the views' height."""
+        rows, columns = image.shape[:2]
+        if self.turn_ratio and rows >= self.turn_ratio * columns:
+            image = cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)
+            rows, columns = columns, rows
+        width = min(round(columns * self.height / rows), _LONGEST * self.width)
+        return _resized(self.converted(image), self.height, width)
+
+    def starts(self, width: int) -> list[int]:
+        """Where views of a line of that width begin: as few as cover it, at most `views`, evenly spaced."""
+        count = min(self.views, max(1, -(-width // self.width)))
+        slack = max(0, width - self.width)
+        return [slack // 2] if count == 1 else [round(number * slack / (count - 1)) for number in range(count)]
+
+    def scaled_page(self, image: NDArray[Any], factor: float = 1.0) -> NDArray[np.uint8]:
+        """A page whose longer side is at most `factor` × `limit_side_len`."""
+        rows, columns = image.shape[:2]
+        shrink = min(1.0, factor * self.limit_side_len / max(rows, columns))
+        return _resized(self.converted(image), round(rows * shrink), round(columns * shrink))
+
+    def whole(self, page: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A page that `scaled_page` gave as one view, in its middle."""
+        rows, columns = page.shape[:2]
+        fit = self.height / max(rows, columns)
+        small = _resized(page, round(rows * fit), round(columns * fit))
+        return self.window(small, 0, 0)
+
+    def places(self, page: NDArray[np.uint8]) -> list[tuple[int, int]]:
+        """Left and top of the squares with most detail, the best first; none where all are blank.
+
+        Squares of a grid half as wide as they are, no two of them overlapping by more than a quarter of their width in
+        both directions; detail is the sum of differences between neighbours.
+        """
+        rows, columns = page.shape[:2]
+        grey = page if page.ndim == 2 else cv2.cvtColor(page, cv2.COLOR_BGR2GRAY)
+        detail = np.zeros((rows, columns), np.float32)
+        across, down = (np.abs(np.diff(grey.astype(np.float32), axis=axis)) for axis in (1, 0))
+        for part, difference in (
+            (detail[:, 1:], across),
+            (detail[:, :-1], across),
+            (detail[1:], down),
+            (detail[:-1], down),
+        ):
+            part += difference
+        total = cv2.integral(detail)
+        left, top = (_grid(length, self.width) for length in (columns, rows))
+        x, y = (axis.ravel() for axis in np.meshgrid(left, top))
+        right, bottom = np.minimum(x + self.width, columns), np.minimum(y + self.height, rows)
+        amount = total[bottom, right] - total[bottom, x] - total[y, right] + total[y, x]
+        found: list[tuple[int, int]] = []
+        while len(found) < self.views - 1 and amount.max() > 0:
+            best = int(amount.argmax())
+            found.append((int(x[best]), int(y[best])))
+            near = np.maximum(np.abs(x - x[best]), np.abs(y - y[best])) < 0.75 * self.width
+            amount[near] = 0
+        return found
+
+    def window(self, picture: NDArray[np.uint8], x: int, y: int) -> NDArray[np.uint8]:
+        """The view of a picture that begins at (x, y), height × width × channels; a smaller picture in its middle."""
+        part = picture[y : y + self.height, x : x + self.width]
+        rows, columns = part.shape[:2]
+        view = np.full((self.height, self.width, self.channels), round(self.mean), np.uint8)
+        top, left = (self.height - rows) // 2, (self.width - columns) // 2
+        view[top : top + rows, left : left + columns] = part.reshape(rows, columns, self.channels)
+        return view
+
+    def converted(self, image: NDArray[Any]) -> NDArray[Any]:
+        """A picture with the network's channels."""
+        return _converted(image, self.channels)
+
+    def normalise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """A batch as the network takes it: `uint8` N × H × W × C → `float32` N × C × H × W, (level - mean) / scale."""
+        return _normalised(images, self.mean, self.scale)
+
+
+class ClsPostProcess(Section):
+    """What the classes of a direction classifier mean; names and defaults as in PaddleOCR."""
+
+    name: Literal["ClsPostProcess"] = "ClsPostProcess"
+    label_list: tuple[Literal[0, 90, 180, 270], ...] = Field(
+        (0, 180), description="by how many degrees a picture of each class stands turned clockwise"
+    )
+    thresh: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.9, description="probability from which a picture is turned; below it, it stays as it is"
+    )
+
+    @model_validator(mode="after")
+    def _directions(self) -> ClsPostProcess:
+        if len(self.label_list) < 2 or len(set(self.label_list)) < len(self.label_list) or 0 not in self.label_list:
+            raise ValueError(f"label_list: wants 0 and other directions, each once, not {list(self.label_list)}")
+        return self
 
 
 class Spec(Section):
@@ -238,8 +373,11 @@ class ModelSpec(Spec):
         """Read the spec of a recogniser. Raises ScriptoriumError: see `load_spec`; or it is of another task."""
         found = load_spec(folder)
         if not isinstance(found, cls):
-            raise ScriptoriumError(f"{folder}: finds texts and does not read them; name a recogniser")
+            raise ScriptoriumError(f"{folder}: {_DOES[found.task]} and does not read them; name a recogniser")
         return found
+
+
+DetPostProcess: TypeAlias = Annotated[DBPostProcess | PSEPostProcess | EASTPostProcess, Field(discriminator="name")]
 
 
 class DetSpec(Spec):
@@ -247,23 +385,52 @@ class DetSpec(Spec):
 
     Attributes:
         preprocess: see `DetPreprocess`.
-        postprocess: see `DBPostProcess`.
+        postprocess: see `DBPostProcess`, `PSEPostProcess` and `EASTPostProcess`.
     """
 
     task: Literal["det"] = "det"
     preprocess: DetPreprocess = DetPreprocess()
-    postprocess: DBPostProcess = DBPostProcess()
+    postprocess: DetPostProcess = DBPostProcess()
 
     @classmethod
     def load(cls, folder: Path) -> DetSpec:
         """Read the spec of a detector. Raises ScriptoriumError: see `load_spec`; or it is of another task."""
         found = load_spec(folder)
         if not isinstance(found, cls):
-            raise ScriptoriumError(f"{folder}: reads texts and does not find them; name a detector")
+            raise ScriptoriumError(f"{folder}: {_DOES[found.task]} and does not find them; name a detector")
         return found
 
 
-def load_spec(folder: Path) -> ModelSpec | DetSpec:
+class ClsSpec(Spec):
+    """Everything about a direction classifier but its weights.
+
+    Attributes:
+        preprocess: see `ClsPreprocess`.
+        postprocess: see `ClsPostProcess`.
+    """
+
+    task: Literal["cls"] = "cls"
+    preprocess: ClsPreprocess = ClsPreprocess()
+    postprocess: ClsPostProcess = ClsPostProcess()
+
+    @classmethod
+    def load(cls, folder: Path) -> ClsSpec:
+        """Read the spec of a direction classifier. Raises ScriptoriumError: see `load_spec`; or of another task."""
+        found = load_spec(folder)
+        if not isinstance(found, cls):
+            raise ScriptoriumError(
+                f"{folder}: {_DOES[found.task]} and does not tell how they stand; name a direction classifier"
+            )
+        return found
+
+
+AnySpec: TypeAlias = ModelSpec | DetSpec | ClsSpec
+
+_DOES = {"rec": "reads texts", "det": "finds texts", "cls": "tells how pictures of texts stand"}
+_KINDS: dict[Any, type[AnySpec]] = {"det": DetSpec, "cls": ClsSpec}
+
+
+def load_spec(folder: Path) -> AnySpec:
     """Read `spec.json` from a folder.
 
     Raises:
@@ -280,11 +447,35 @@ def load_spec(folder: Path) -> ModelSpec | DetSpec:
         raise ScriptoriumError(f"{path}: not JSON ({error}); export the model again") from None
     if isinstance(values, dict) and values.get("format", _FORMAT) != _FORMAT:
         raise ScriptoriumError(f"{path}: format {values['format']}, this version reads {_FORMAT}; update scriptorium")
-    kind = DetSpec if isinstance(values, dict) and values.get("task") == "det" else ModelSpec
+    task = values.get("task") if isinstance(values, dict) else None
+    kind = _KINDS.get(task, ModelSpec) if isinstance(task, str) else ModelSpec
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         raise ScriptoriumError(explain(error, str(path), kind)) from None
+
+
+def _converted(image: NDArray[Any], channels: int) -> NDArray[Any]:
+    """A picture with one channel (H × W) or three."""
+    if image.ndim == 3 and channels == 1:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    if image.ndim == 2 and channels == 3:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    return image
+
+
+def _resized(image: NDArray[Any], height: int, width: int) -> NDArray[np.uint8]:
+    height, width = max(1, height), max(1, width)
+    if image.shape[:2] != (height, width):
+        method = cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
+        image = cv2.resize(image, (width, height), interpolation=method)
+    return np.asarray(image, np.uint8)
+
+
+def _grid(length: int, window: int) -> NDArray[np.int64]:
+    """Where windows begin that cover a length, half a window apart at most, symmetrically."""
+    count = max(0, -(-2 * (length - window) // window)) + 1
+    return np.rint(np.linspace(0, max(0, length - window), count)).astype(np.int64)
 
 
 def _normalised(images: NDArray[np.uint8], mean: float, scale: float) -> NDArray[np.float32]:

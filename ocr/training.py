@@ -9,7 +9,7 @@ from typing import Any
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, DetConfig, shipped
+from ocr.config import AnyConfig, ClsConfig, DetConfig, shipped
 from ocr.spec import ModelSpec
 from synth.text.charset import Charset
 
@@ -106,6 +106,10 @@ def _task(config: AnyConfig, group: Any, say: Log) -> Any:
         from ocr.tasks.det import Detection
 
         return Detection(config, group, say)
+    if isinstance(config, ClsConfig):
+        from ocr.tasks.cls import Direction
+
+        return Direction(config, group, say)
     from ocr.tasks.rec import Recognition
 
     return Recognition(config, group, say)
@@ -128,6 +132,9 @@ def evaluate_model(config: AnyConfig, model: Path | None, report: Path | None, l
     if isinstance(config, DetConfig):
         log(started.header())
         return _evaluate_detector(config, model, log)
+    if isinstance(config, ClsConfig):
+        log(started.header())
+        return _evaluate_classifier(config, model, log)
     from ocr.data.sources import open_source
     from ocr.infer.backends import open_backend
     from ocr.infer.recogniser import Recogniser
@@ -173,6 +180,20 @@ def _evaluate_detector(config: DetConfig, model: Path | None, log: Log) -> Any:
         texts = sum(page.labelled for page in metric.pages)
         rates = f"{result['precision']:11.2%}{result['recall']:10.2%}{result['hmean']:10.2%}"
         log(f"{name:24}{len(metric.pages):8,}{texts:8,}{rates}")
+    return found
+
+
+def _evaluate_classifier(config: ClsConfig, model: Path | None, log: Log) -> Any:
+    from ocr.infer.direction import open_turner
+    from ocr.tasks.cls import evaluate
+
+    turner = open_turner(model or config.Global.save_model_dir, config.Preprocess.kind, config.PostProcess.thresh)
+    found = evaluate(turner, config)
+    log(f"{'':24}{'pictures':>10}{'acc':>10}{'upright':>10}{'wrongly turned':>17}")
+    for name, counts in found.details.items():
+        result = counts.result()
+        rates = f"{result['acc']:10.2%}{result['upright']:10.2%}{result['spoilt']:17.2%}"
+        log(f"{name:24}{counts.pictures:10,}{rates}")
     return found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -76,7 +77,8 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
 
 def _problem(model: type[BaseModel], problem: ErrorDetails) -> str:
     """What is wrong, beginning with the path of the key."""
-    location, kind, message = problem["loc"], problem["type"], problem["msg"]
+    kind, message = problem["type"], problem["msg"]
+    location, at = _followed(model, problem["loc"])
     path = [str(part) for part in location]
     if path[-1:] == ["[key]"]:
         known = re.findall("'([^']*)'", problem.get("ctx", {}).get("expected", ""))
@@ -85,7 +87,7 @@ def _problem(model: type[BaseModel], problem: ErrorDetails) -> str:
         return f"{'.'.join(path[:-1])}: has too few values, {problem['input']!r}"
     key = ".".join(path)
     if kind == "extra_forbidden":
-        return f"{key}: unknown key{nearest(path[-1], _keys_at(model, location[:-1]))}"
+        return f"{key}: unknown key{nearest(path[-1], list(at.model_fields) if at else [])}"
     if kind == "value_error":
         # Of a value's own validator, or, with the rest of the path before a colon, of one that looks at several.
         below = "." if location in (("degrade",), ("background",)) else ": "
@@ -93,15 +95,32 @@ def _problem(model: type[BaseModel], problem: ErrorDetails) -> str:
     return f"{key}: {refusal(problem)}"
 
 
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+def _followed(
+    model: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[tuple[int | str, ...], type[BaseModel] | None]:
+    """A location without the tags that tell the members of a union apart, and the model that its last key is of."""
+    members, at, path = [model], model, []
     for part in location:
+        tags = [getattr(member.model_fields.get("name"), "default", None) for member in members]
+        tagged = [member for member, tag in zip(members, tags, strict=True) if len(members) > 1 and tag == part]
+        if tagged:
+            members = tagged
+            continue
+        path.append(part)
         if isinstance(part, int):
             continue
-        annotation: Any = model.model_fields[part].annotation
-        while not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            inner = [a for a in get_args(annotation) if a is not Ellipsis]
-            if not inner:
-                return []
-            annotation = inner[0]
-        model = annotation
-    return list(model.model_fields)
+        if not members:
+            return location, None
+        at = members[0]
+        field = at.model_fields.get(part)
+        members = _models(field.annotation) if field else []
+    return tuple(path), at
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The model in an annotation, or, of a union, the models."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    inner = [a for a in get_args(annotation) if a is not Ellipsis]
+    found = [model for a in inner for model in _models(a)]
+    return found if isinstance(annotation, UnionType) or get_origin(annotation) is Union else found[:1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from augment.pixel import Degrade
 from ocr.config import Crop
 from ocr.data.sampler import Planned
 from ocr.data.sources import BrokenSample, FileSource, decode
-from ocr.data.targets import Polygon, db_targets
+from ocr.data.targets import Polygon, Targets
 from ocr.metrics.detection import IGNORED
 from ocr.spec import DetPreprocess
 from synth.pipeline import Streams
@@ -92,22 +92,23 @@ def parse_label(label: str, key: str) -> tuple[list[Polygon], list[str]]:
 
 @dataclass
 class DetBatch:
-    """What a training step takes; all `uint8`.
+    """What a training step takes.
 
     Attributes:
-        images: N × size × size × channels.
-        shrunk, counted, border, bordered: N × size × size; see `ocr.data.targets.DBTargets`.
+        images: `uint8`, N × size × size × channels.
+        targets: of the algorithm; each of its maps with N as the first axis.
         keys: names of the records.
         skipped: records that could not be used: number of the source, name, what is wrong.
     """
 
     images: NDArray[np.uint8]
-    shrunk: NDArray[np.uint8]
-    counted: NDArray[np.uint8]
-    border: NDArray[np.uint8]
-    bordered: NDArray[np.uint8]
+    targets: Targets
     keys: list[str]
     skipped: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+Draw: TypeAlias = Callable[[Sequence[Polygon], Sequence[bool], int, int], Targets]
+"""Draws the targets of a picture: `db_targets` and its like, their parameters given."""
 
 
 class SquarePreparer:
@@ -118,6 +119,7 @@ class SquarePreparer:
     Args:
         sources: as the draws number them.
         crop: see `Crop`.
+        draw: see `Draw`; may be pickled, too.
         preprocess: of the network.
         ops: pixel operations by name; None: none.
         seed: of the run.
@@ -127,11 +129,12 @@ class SquarePreparer:
         self,
         sources: Sequence[FileSource],
         crop: Crop,
+        draw: Draw,
         preprocess: DetPreprocess,
         ops: dict[str, Any] | None,
         seed: int,
     ) -> None:
-        self._sources, self._crop, self._preprocess = list(sources), crop, preprocess
+        self._sources, self._crop, self._draw, self._preprocess = list(sources), crop, draw, preprocess
         self._degrade = Degrade(ops or {})
         self._streams = Streams(seed)
 
@@ -151,15 +154,21 @@ class SquarePreparer:
                 image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
             image = self._degrade(image, rng)
             squares.append((image, polygons, ignored, page.key))
-        size, crop = self._crop.size, self._crop
+        size = self._crop.size
         images = np.empty((len(squares), size, size, self._preprocess.channels), np.uint8)
-        maps = np.empty((4, len(squares), size, size), np.uint8)
-        for row, (image, polygons, ignored, _) in enumerate(squares):
+        for row, (image, *_) in enumerate(squares):
             images[row] = self._preprocess.converted(image).reshape(images[row].shape)
-            targets = db_targets(polygons, ignored, size, size, shrink_ratio=crop.shrink_ratio, min_side=crop.min_side)
-            maps[:, row] = targets.shrunk, targets.counted, targets.border, targets.bordered
-        shrunk, counted, border, bordered = maps
-        return DetBatch(images, shrunk, counted, border, bordered, [key for *_, key in squares], skipped)
+        targets = [self._draw(polygons, ignored, size, size) for _, polygons, ignored, _ in squares]
+        if not targets:
+            empty = self._draw([], [], size, size)
+            return DetBatch(images, _each(empty, lambda name: getattr(empty, name)[None][:0]), [], skipped)
+        stacked = _each(targets[0], lambda name: np.stack([getattr(one, name) for one in targets]))
+        return DetBatch(images, stacked, [key for *_, key in squares], skipped)
+
+
+def _each(targets: Targets, maps: Callable[[str], NDArray[Any]]) -> Targets:
+    """Targets of the same kind with other maps, by name."""
+    return type(targets)(**{one.name: maps(one.name) for one in fields(targets)})
 
 
 def cut_square(

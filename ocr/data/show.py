@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, Config, DetConfig
+from ocr.config import AnyConfig, ClsConfig, Config, DetConfig
+from ocr.data.targets import DBTargets, PSETargets
 from ocr.infer.draw import CaptionDrawer
 from synth.report.preview import contact_sheet, write_whole
 from synth.report.summary import counted
@@ -32,13 +33,14 @@ _SEEN = 0.45  # how much of a colour is laid upon a picture
 def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     """Draw the batch of a training step, augmented and padded as the network gets it.
 
-    Of a detector, squares are drawn with the shrunk texts that it is to find (green), the edges in its border map
-    (orange) and, in grey, what is ignored. Of a recogniser, below each picture are its time steps, as a ruler; what is
-    beyond them, where only wider pictures of the batch reach, is hatched. Then comes the label, put together from the
-    classes that the network is to learn.
+    Of a detector, squares are drawn with the shrunk texts that it is to find (green), the edges in its border map or
+    the whole texts around the smallest kernels (orange) and, in grey, what is ignored. Of a direction classifier, views
+    with the degrees by which they have been turned clockwise. Of a recogniser, below each picture are its time steps,
+    as a ruler; what is beyond them, where only wider pictures of the batch reach, is hatched. Then comes the label, put
+    together from the classes that the network is to learn.
 
     Args:
-        config: of either.
+        config: of any of them.
         step: of the run, from 0, where each step takes one batch.
         output: the picture, a PNG.
 
@@ -53,7 +55,35 @@ def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     settings = config.Global
     runtime.start(settings.threads, settings.processor_mend)
     runtime.import_paddle()
+    if isinstance(config, ClsConfig):
+        return _views(config, step, output)
     return _squares(config, step, output) if isinstance(config, DetConfig) else _lines(config, step, output)
+
+
+def _views(config: ClsConfig, step: int, output: Path) -> str:
+    from ocr.engine.distributed import Group
+    from ocr.tasks.cls import Direction
+
+    lines: list[str] = []
+    loader = config.Train.loader.model_copy(update={"num_workers": 0})
+    train = config.Train.model_copy(update={"loader": loader})
+    task = Direction(config.model_copy(update={"Train": train}), Group(), lines.append)
+    with task.batches(step) as batches:
+        batch = next(iter(batches))
+    height, width = config.Preprocess.smallest
+    lines.append(f"batch    {step:,}: {counted(len(batch.keys), 'view')} of {width} × {height} pixels")
+    lines += [f"skipped  {key}: {why}" for _, key, why in batch.skipped]
+    drawer = CaptionDrawer()
+    cells = []
+    for number, (image, chosen, key) in enumerate(zip(batch.images, batch.classes, batch.keys, strict=True), 1):
+        by = config.PostProcess.label_list[chosen]
+        cells.append(
+            drawer(np.ascontiguousarray(np.broadcast_to(image, (height, width, 3))), f"{number}: {by}°", _FACTS)[0]
+        )
+        lines.append(f"{number:4}  {by:3}°  {key}")
+    write_whole(output, cv2.imencode(".png", contact_sheet(cells))[1].tobytes())
+    lines.append(f"picture  {output}")
+    return "\n".join(lines) + "\n"
 
 
 def _squares(config: DetConfig, step: int, output: Path) -> str:
@@ -71,15 +101,20 @@ def _squares(config: DetConfig, step: int, output: Path) -> str:
     lines += [f"skipped  {key}: {why}" for _, key, why in batch.skipped]
     drawer = CaptionDrawer()
     cells = []
+    targets = batch.targets
     for number, key in enumerate(batch.keys):
         cell = np.broadcast_to(batch.images[number], (size, size, 3)).astype(np.float32)
-        for where, colour in (
-            (batch.shrunk[number] > 0, _CORE),
-            (batch.counted[number] == 0, _NOTHING),
-            ((batch.border[number] > 127) & (batch.bordered[number] > 0), _EDGE),
-        ):
-            cell[where] += (colour - cell[where]) * _SEEN
-        texts = cv2.connectedComponents(batch.shrunk[number])[0] - 1
+        core = targets.core[number]
+        shown = [(core > 0, _CORE), (targets.counted[number] == 0, _NOTHING)]
+        if isinstance(targets, DBTargets):
+            shown.append(((targets.border[number] > 127) & (targets.bordered[number] > 0), _EDGE))
+        if isinstance(targets, PSETargets):
+            shown.append((targets.kernels[number, 0] > core, _EDGE))
+        stride = size // len(core)
+        for where, colour in shown:
+            large = where.repeat(stride, 0).repeat(stride, 1)
+            cell[large] += (colour - cell[large]) * _SEEN
+        texts = cv2.connectedComponents(core)[0] - 1
         drawn = np.round(cell).astype(np.uint8)
         cells.append(drawer(drawn, f"{number + 1}: {counted(texts, 'text')}", _FACTS)[0])
         lines.append(f"{number + 1:4}  {counted(texts, 'text'):>9}  {key}")

@@ -38,6 +38,57 @@ class DBTargets:
     border: NDArray[np.uint8]
     bordered: NDArray[np.uint8]
 
+    @property
+    def core(self) -> NDArray[np.uint8]:
+        """What is to be found."""
+        return self.shrunk
+
+
+@dataclass(frozen=True, slots=True)
+class PSETargets:
+    """What PSENet learns (Wang et al., 2019, section 3.4), at a quarter of the resolution; `uint8`.
+
+    Attributes:
+        kernels: n × height × width, 1 inside the polygons, shrunk further from each map to the next.
+        counted: height × width, 0 where nothing is taught: in ignored polygons, and in those too small to shrink.
+    """
+
+    kernels: NDArray[np.uint8]
+    counted: NDArray[np.uint8]
+
+    @property
+    def core(self) -> NDArray[np.uint8]:
+        """The smallest kernels."""
+        return self.kernels[..., -1, :, :]
+
+
+@dataclass(frozen=True, slots=True)
+class EASTTargets:
+    """What EAST learns (Zhou et al., 2017, section 3.3), at a quarter of the resolution.
+
+    Attributes:
+        score: `uint8`, height × width, 1 in the texts' shrunk rectangles.
+        counted: `uint8`, height × width, 0 where `score` teaches nothing: in ignored polygons and too small ones.
+        geometry: `float32`, 5 × height × width, where `score` is 1: distances to the rectangle's top, right, bottom and
+            left side, in pixels of the map, and the angle in radians of its top side, clockwise from the horizontal,
+            from -π/4 to less than π/4.
+    """
+
+    score: NDArray[np.uint8]
+    counted: NDArray[np.uint8]
+    geometry: NDArray[np.float32]
+
+    @property
+    def core(self) -> NDArray[np.uint8]:
+        """What is to be found."""
+        return self.score
+
+
+Targets: TypeAlias = DBTargets | PSETargets | EASTTargets
+
+STRIDE = 4
+"""Pixels of the picture for each of the maps of PSE and EAST, in both directions."""
+
 
 def shrink_distance(polygon: Polygon, ratio: float) -> float:
     """How far an edge moves inwards: area × (1 - ratio²) / perimeter (Vatti clipping, as in PSENet and DB)."""
@@ -205,3 +256,110 @@ def db_targets(
             np.maximum(view, table, out=view)
     counted |= shrunk  # what a text teaches, an ignored one across it does not take away
     return DBTargets(shrunk, counted, border, bordered)
+
+
+def pse_targets(
+    polygons: Sequence[Polygon],
+    ignored: Sequence[bool],
+    height: int,
+    width: int,
+    *,
+    kernels: int = 7,
+    shrink_ratio: float = 0.5,
+    min_side: float = 8.0,
+) -> PSETargets:
+    """Draw PSENet's targets of a picture.
+
+    The i-th of n kernels, from 0, is shrunk by `shrink_distance` with the ratio 1 - (1 - shrink_ratio) × i / (n - 1).
+
+    Args:
+        polygons, ignored: as in `db_targets`.
+        height, width: of the picture, multiples of 4.
+        kernels: how many, the whole text among them, at least 2.
+        shrink_ratio: of the last one.
+        min_side: as in `db_targets`, in pixels of the picture.
+    """
+    shape = (height // STRIDE, width // STRIDE)
+    ratios = [1 - (1 - shrink_ratio) * number / (kernels - 1) for number in range(kernels)]
+    maps = np.zeros((kernels, *shape), np.uint8)
+    counted = np.ones(shape, np.uint8)
+    for polygon, ignore in zip(polygons, ignored, strict=True):
+        small = polygon / np.float32(STRIDE)
+        box, field = signed_distance(small, *shape, 0.0)
+        sides = polygon.max(0) - polygon.min(0)
+        # Distances from an edge at which a kernel begins.
+        insets = [shrink_distance(small, ratio) for ratio in ratios]
+        cores = [field > inset for inset in insets]
+        if ignore or sides.min() < min_side or not cores[-1].any():
+            counted[box][field > 0] = 0
+            continue
+        for whole, core in zip(maps, cores, strict=True):
+            whole[box][core] = 1
+    counted |= maps[0]  # what a text teaches, an ignored one across it does not take away
+    return PSETargets(maps, counted)
+
+
+def upright_rectangle(polygon: Polygon) -> tuple[NDArray[np.float64], float, float, float]:
+    """The smallest rectangle around a polygon: centre, width, height, and the angle of its top side.
+
+    The angle is in radians, clockwise (y points downwards) from the horizontal, from -π/4 to less than π/4: what runs
+    down rather than across has a rectangle that is higher than wide.
+    """
+    (x, y), (width, height), degrees = cv2.minAreaRect(np.asarray(polygon, np.float32))
+    while degrees >= 45:
+        degrees, width, height = degrees - 90, height, width
+    while degrees < -45:
+        degrees, width, height = degrees + 90, height, width
+    return np.array((x, y)), width, height, math.radians(degrees)
+
+
+def east_targets(
+    polygons: Sequence[Polygon],
+    ignored: Sequence[bool],
+    height: int,
+    width: int,
+    *,
+    shrink_ratio: float = 0.4,
+    min_side: float = 8.0,
+) -> EASTTargets:
+    """Draw EAST's targets of a picture, rotated boxes (RBOX).
+
+    Each side of a text's rectangle moves inwards by (1 - shrink_ratio) / 2 of the shorter one: 0.3 of it as in the
+    paper. Where rectangles overlap, the later text is learnt.
+
+    Args:
+        polygons, ignored: as in `db_targets`.
+        height, width: of the picture, multiples of 4.
+        shrink_ratio: how much of the shorter side is left.
+        min_side: as in `db_targets`, in pixels of the picture.
+    """
+    rows, columns = height // STRIDE, width // STRIDE
+    score = np.zeros((rows, columns), np.uint8)
+    counted = np.ones((rows, columns), np.uint8)
+    geometry = np.zeros((5, rows, columns), np.float32)
+    for polygon, ignore in zip(polygons, ignored, strict=True):
+        small = polygon / np.float32(STRIDE)
+        sides = polygon.max(0) - polygon.min(0)
+        middle, w, h, angle = upright_rectangle(small)
+        reach = math.hypot(w, h) / 2
+        left, top = (max(0, math.floor(value - reach)) for value in middle.tolist())
+        box = (
+            slice(top, min(rows, math.ceil(middle[1] + reach))),
+            slice(left, min(columns, math.ceil(middle[0] + reach))),
+        )
+        x = np.arange(box[1].start, max(box[1].start, box[1].stop)) + 0.5 - middle[0]
+        y = (np.arange(box[0].start, max(box[0].start, box[0].stop)) + 0.5 - middle[1])[:, None]
+        along = x * math.cos(angle) + y * math.sin(angle)
+        down = y * math.cos(angle) - x * math.sin(angle)
+        inset = min(w, h) * (1 - shrink_ratio) / 2
+        core = (np.abs(along) < w / 2 - inset) & (np.abs(down) < h / 2 - inset)
+        if ignore or sides.min() < min_side or not core.any():
+            within, field = signed_distance(small, rows, columns, 0.0)
+            counted[within][field > 0] = 0
+            continue
+        score[box][core] = 1
+        distances = (down + h / 2, w / 2 - along, h / 2 - down, along + w / 2)
+        for whole, distance in zip(geometry, (*distances, np.full(core.shape, angle)), strict=True):
+            whole[box][core] = distance[core]
+    counted |= score
+    return EASTTargets(score, counted, geometry)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
-from ocr.spec import SPEC_FILE, DetSpec, ModelSpec, load_spec
+from ocr.spec import SPEC_FILE, AnySpec, load_spec
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -47,7 +47,7 @@ class Checkpoint:
         state: step, best figure and the like, as JSON holds it.
     """
 
-    spec: ModelSpec | DetSpec
+    spec: AnySpec
     weights: Arrays
     ema: Arrays = field(default_factory=dict)
     optimiser: Arrays = field(default_factory=dict)
@@ -123,7 +123,7 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(load_spec(folder), weights, ema, optimiser, state)
 
 
-def load_model(folder: Path) -> tuple[ModelSpec | DetSpec, Arrays]:
+def load_model(folder: Path) -> tuple[AnySpec, Arrays]:
     """The spec and the weights to predict with: the moving average where there is one. Raises as `load`."""
     check(folder)
     return load_spec(folder), _arrays(folder / "ema.npz") or _arrays(folder / "model.npz")

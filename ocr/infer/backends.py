@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from augment.errors import ScriptoriumError
 from ocr import runtime
 from ocr.engine import checkpoint as store
-from ocr.spec import DetPreprocess, DetSpec, ModelSpec, Preprocess
+from ocr.spec import ClsPreprocess, ClsSpec, DetPreprocess, DetSpec, ModelSpec, Preprocess
 
 # Names of the exported files; Paddle 3 writes the network as .json, Paddle 2 as .pdmodel.
 STEM = "inference"
@@ -90,7 +90,7 @@ def scores_of(model: Any, images: NDArray[np.float32]) -> Iterator[Any]:
 class _PaddleNetwork:
     """A network in Paddle's inference format."""
 
-    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess, threads: int) -> None:
+    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess | ClsPreprocess, threads: int) -> None:
         self._preprocess = preprocess
         network = next((folder / name for name in NETWORKS if (folder / name).is_file()), None)
         parameters = folder / PARAMETERS
@@ -133,7 +133,7 @@ class _PaddleNetwork:
 class _OnnxNetwork:
     """A network in ONNX format."""
 
-    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess, threads: int) -> None:
+    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess | ClsPreprocess, threads: int) -> None:
         self._preprocess = preprocess
         network = folder / ONNX
         if not network.is_file():
@@ -206,6 +206,22 @@ class MapOnnxBackend(_OnnxNetwork):
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.spec = DetSpec.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
+
+
+class ClsPaddleBackend(_PaddleNetwork):
+    """A direction classifier in Paddle's inference format; as `PaddleBackend`."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = ClsSpec.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
+
+
+class ClsOnnxBackend(_OnnxNetwork):
+    """A direction classifier in ONNX format; as `OnnxBackend`."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = ClsSpec.load(folder)
         super().__init__(folder, self.spec.preprocess, threads)
 
 

@@ -21,7 +21,9 @@ from ocr.infer.backends import (
     scores_of,
     start_paddle,
 )
-from ocr.postprocess.db import Detection, db_boxes
+from ocr.postprocess.boxes import boxes
+from ocr.postprocess.db import Detection
+from ocr.postprocess.pse import PSEPostProcess
 from ocr.spec import DetSpec
 from synth.strict import ConfigError, explain, parse_yaml
 
@@ -31,7 +33,7 @@ _FREE = ("limit_side_len", "limit_type")
 
 
 class MapBackend(Protocol):
-    """A network that gives probability maps.
+    """A network that gives maps.
 
     Attributes:
         spec: see `DetSpec`.
@@ -40,13 +42,13 @@ class MapBackend(Protocol):
     spec: DetSpec
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of shrunk texts.
+        """Maps as the head's `maps` describes them: probabilities of texts, and what else its algorithm knows.
 
         Args:
             images: N × H × W × C, as `DetPreprocess` gives them.
 
         Returns:
-            N × H × W.
+            N × H × W, or N × maps × H / 4 × W / 4.
         """
         ...
 
@@ -65,10 +67,8 @@ class MapModelBackend:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `MapBackend`."""
-        from paddle.nn import functional as F
-
         with scores_of(self._model, self.spec.preprocess.normalise(images)) as scores:
-            found: NDArray[np.float32] = F.sigmoid(scores).squeeze(1).numpy()
+            found: NDArray[np.float32] = self._model.head.maps(scores).numpy()
         return found
 
 
@@ -103,26 +103,40 @@ class Detector:
         page = self.spec.preprocess.resized(image)
         config = self.spec.postprocess
         down, across = (self._parts(length) for length in page.shape[:2])
-        if len(down) * len(across) > 1:
+        if len(down) * len(across) > 1 and not isinstance(config, PSEPostProcess):
             config = config.model_copy(update={"max_candidates": config.max_candidates * len(down) * len(across)})
-        return db_boxes(self._map(page, down, across), config, *image.shape[:2])
+        maps, stride = self._maps(page, down, across)
+        height, width = image.shape[:2]
+        # A coarse map may reach a few pixels beyond the page.
+        covered = [
+            side * count * stride / length
+            for side, count, length in zip((height, width), maps.shape[-2:], page.shape[:2], strict=True)
+        ]
+        most = np.array((width, height), np.float32)
+        return [Detection(np.minimum(found.polygon, most), found.score) for found in boxes(maps, config, *covered)]
 
-    def _map(self, page: NDArray[np.uint8], down: list[_Part], across: list[_Part]) -> NDArray[np.float32]:
-        if len(down) * len(across) == 1:
-            return self._run(page)
-        whole = np.empty(page.shape[:2], np.float32)
+    def _maps(self, page: NDArray[np.uint8], down: list[_Part], across: list[_Part]) -> tuple[NDArray[np.float32], int]:
+        """The maps of a page, and how many of its pixels each of theirs stands for in either direction."""
+        bands = []
+        stride = 1
         for y in down:
+            parts = []
             for x in across:
-                found = self._run(page[y.start : y.start + self._tile, x.start : x.start + self._tile])
-                whole[y.first : y.last, x.first : x.last] = found[
-                    y.first - y.start : y.last - y.start, x.first - x.start : x.last - x.start
-                ]
-        return whole
+                found, stride = self._run(page[y.start : y.start + self._tile, x.start : x.start + self._tile])
+                # Borders between tiles are multiples of 16.
+                rows, columns = (
+                    slice((one.first - one.start) // stride, -(-(one.last - one.start) // stride)) for one in (y, x)
+                )
+                parts.append(found[..., rows, columns])
+            bands.append(np.concatenate(parts, -1))
+        return np.ascontiguousarray(np.concatenate(bands, -2)), stride
 
-    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _run(self, part: NDArray[np.uint8]) -> tuple[NDArray[np.float32], int]:
         height, width = part.shape[:2]
-        [probability] = self._backend.run(self.spec.preprocess.padded(part)[None])
-        return np.ascontiguousarray(probability[:height, :width])
+        padded = self.spec.preprocess.padded(part)
+        [maps] = self._backend.run(padded[None])
+        stride = padded.shape[1] // maps.shape[-1]
+        return maps[..., : -(-height // stride), : -(-width // stride)], stride
 
     def _parts(self, length: int) -> list[_Part]:
         """Where tiles begin along a side, and which pixels each one gives."""

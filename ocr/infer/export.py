@@ -3,8 +3,10 @@
 An exported folder holds `spec.json` and the network: `inference.json` (Paddle 3) or `inference.pdmodel` (Paddle 2) with
 `inference.pdiparams`, or `inference.onnx`. A recogniser's input is the normalised picture, `float32` N × C × height ×
 any width; its output the probabilities (the softmax is inside), N × T × classes. A detector's input is N × C × H × W,
-multiples of 32; its output the map of probabilities (the sigmoid is inside), N × H × W. Before the folder appears under
-its name, it is compared with the network that it came from.
+multiples of 32; its output the `maps` of its head (see `ocr.models.det`): of DB the probabilities, N × H × W; of PSE or
+EAST N × maps × H / 4 × W / 4. A direction classifier's input is a view, N × C × height × width; its output the
+probabilities of the directions, N × classes. Before the folder appears under its name, it is compared with the network
+that it came from.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import paddle
@@ -29,6 +31,8 @@ from ocr.infer.backends import (
     ONNX,
     STEM,
     Backend,
+    ClsOnnxBackend,
+    ClsPaddleBackend,
     MapOnnxBackend,
     MapPaddleBackend,
     ModelBackend,
@@ -37,11 +41,20 @@ from ocr.infer.backends import (
     load_network,
 )
 from ocr.infer.detector import MapBackend, MapModelBackend, load_detector
-from ocr.spec import DetSpec, ModelSpec, load_spec
+from ocr.infer.direction import ClsBackend, ClsModelBackend, load_classifier
+from ocr.spec import AnySpec, ClsSpec, DetSpec, load_spec
 
 # A wrong conversion is further away; rounding in deep networks comes near 1e-5, at the steep borders of maps 1e-4.
 _TOLERANCE, _MAP_TOLERANCE = 1e-4, 1e-3
 _OPSET = 17
+
+_AnyBackend: TypeAlias = Backend | MapBackend | ClsBackend
+_PADDLE: dict[str, Callable[[Path], _AnyBackend]] = {
+    "rec": PaddleBackend,
+    "det": MapPaddleBackend,
+    "cls": ClsPaddleBackend,
+}
+_ONNX: dict[str, Callable[[Path], _AnyBackend]] = {"rec": OnnxBackend, "det": MapOnnxBackend, "cls": ClsOnnxBackend}
 
 
 class _Reader(nn.Layer):
@@ -59,7 +72,7 @@ class _Finder(nn.Layer):
         self.model = model
 
     def forward(self, images: Any) -> Any:
-        return F.sigmoid(self.model(images)).squeeze(1)
+        return self.model.head.maps(self.model(images))
 
 
 def export_paddle(model: Path, output: Path) -> Path:
@@ -81,7 +94,7 @@ def export_paddle(model: Path, output: Path) -> Path:
     with _new_folder(output) as aside:
         _save(network, aside)
         network.spec.save(aside)
-        _compare(network.backend, PaddleBackend(aside) if network.reads else MapPaddleBackend(aside))
+        _compare(network.backend, _PADDLE[network.spec.task](aside))
     return output
 
 
@@ -105,7 +118,7 @@ def export_onnx(model: Path, output: Path) -> Path:
             raise ScriptoriumError(f"{model}: paddle2onnx cannot convert it; export it with --format paddle") from error
         (aside / ONNX).write_bytes(converted)
         network.spec.save(aside)
-        _compare(network.backend, OnnxBackend(aside) if network.reads else MapOnnxBackend(aside))
+        _compare(network.backend, _ONNX[network.spec.task](aside))
     return output
 
 
@@ -113,19 +126,22 @@ def export_onnx(model: Path, output: Path) -> Path:
 class _Network:
     """A model to export: its spec, the layer that is written, its input's shape, and what it is compared with."""
 
-    spec: ModelSpec | DetSpec
+    spec: AnySpec
     layer: nn.Layer
     shape: list[int | None]
-    backend: Backend | MapBackend
-
-    @property
-    def reads(self) -> bool:
-        return isinstance(self.spec, ModelSpec)
+    backend: _AnyBackend
 
 
 def _load(path: Path) -> _Network:
     folder = store.resolve(path)
-    if isinstance(load_spec(folder), DetSpec):
+    kind = load_spec(folder)
+    if isinstance(kind, ClsSpec):
+        turner, cls = load_classifier(folder)
+        size = cls.preprocess
+        return _Network(
+            cls, _Reader(turner), [None, size.channels, size.height, size.width], ClsModelBackend(turner, cls)
+        )
+    if isinstance(kind, DetSpec):
         finder, det = load_detector(folder)
         return _Network(det, _Finder(finder), [None, det.preprocess.channels, None, None], MapModelBackend(finder, det))
     reader, spec = load_network(folder)
@@ -144,7 +160,7 @@ def _save(network: _Network, folder: Path) -> tuple[Path, Path]:
     return network_file, network_file.with_suffix(".pdiparams")
 
 
-def _compare(one: Backend | MapBackend, other: Backend | MapBackend) -> None:
+def _compare(one: _AnyBackend, other: _AnyBackend) -> None:
     """Make sure that two backends agree at several sizes of pictures and of batch."""
     rng = np.random.default_rng(0)
     channels = one.spec.preprocess.channels
@@ -160,8 +176,10 @@ def _compare(one: Backend | MapBackend, other: Backend | MapBackend) -> None:
             )
 
 
-def _sizes(spec: ModelSpec | DetSpec) -> list[tuple[int, int, int]]:
+def _sizes(spec: AnySpec) -> list[tuple[int, int, int]]:
     """Number, height and width of pictures to compare with."""
+    if isinstance(spec, ClsSpec):
+        return [(1, *spec.preprocess.smallest), (3, *spec.preprocess.smallest)]
     if isinstance(spec, DetSpec):
         height, width = spec.preprocess.smallest
         return [(1, height, width), (2, 3 * height, 5 * width), (1, 10 * height, 7 * width)]

@@ -6,10 +6,12 @@ import math
 from abc import abstractmethod
 from typing import Any
 
+import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
 from ocr.config import DetArchitecture
+from ocr.losses.det import angles
 from ocr.models.layers import ConvNorm, SqueezeExcite, upsampled
 from ocr.models.pyramids import PYRAMIDS, Pyramid
 from ocr.registry import Registry
@@ -50,8 +52,6 @@ class _Joined(FeaturePyramid):
         for number, smooth in enumerate(self.smoothers):
             feature = smooth(sums[number])
             maps.append(upsampled(feature, 1 << number) if number else feature)
-        import paddle
-
         return paddle.concat(maps[::-1], axis=1)
 
 
@@ -120,6 +120,9 @@ class RSEFPN(_Joined):
         super().__init__(laterals, [_Weighed(out_channels, part, 3) for _ in in_channels], out_channels)
 
 
+_RARE = -math.log((1 - 0.05) / 0.05)  # the score of a probability of one twentieth
+
+
 class _Branch(nn.Layer):
     """From a quarter of the resolution to the whole, one channel; `bias` is what it says before it has learnt."""
 
@@ -142,9 +145,6 @@ class _Branch(nn.Layer):
         return self.out(F.relu(self.norm(self.up(self.conv(x)))))
 
 
-_RARE = -math.log((1 - 0.05) / 0.05)  # the score of a probability of one twentieth
-
-
 class DBHead(nn.Layer):
     """Differentiable binarization's head (Liao et al., 2020): scores of the shrunk texts, and of the threshold.
 
@@ -159,32 +159,94 @@ class DBHead(nn.Layer):
         # Few pixels are text: that need not be learnt first (Lin et al., "Focal Loss", 2017, section 4.1).
         self.shrunk, self.border = _Branch(in_channels, _RARE), _Branch(in_channels)
 
+    def forward(self, features: Any) -> Any:
+        """N × in_channels × H / 4 × W / 4 → scores of the shrunk texts, N × 1 × H × W."""
+        return self.shrunk(features)
+
+    def maps(self, scores: Any) -> Any:
+        """Scores as post-processing takes them: probabilities, N × H × W."""
+        return F.sigmoid(scores).squeeze(1)
+
+
+class PSEHead(nn.Layer):
+    """PSENet's head (Wang et al., 2019): scores of the texts and of their ever smaller kernels.
+
+    Args:
+        in_channels: of the features.
+        kernels: how many maps, the whole texts among them.
+
+    Raises:
+        ValueError: fewer than two kernels.
+    """
+
+    def __init__(self, in_channels: int, *, kernels: int = 7) -> None:
+        super().__init__()
+        if kernels < 2:
+            raise ValueError(f"kernels must be at least 2, not {kernels}")
+        self.kernels = kernels
+        self.conv = ConvNorm(in_channels, in_channels)
+        self.out = nn.Conv2D(in_channels, kernels, 1, bias_attr=nn.initializer.Constant(_RARE))
+
+    def forward(self, features: Any) -> Any:
+        """N × in_channels × H / 4 × W / 4 → scores, N × kernels × H / 4 × W / 4, the whole texts first."""
+        return self.out(self.conv(features))
+
+    def maps(self, scores: Any) -> Any:
+        """Scores as post-processing takes them: probabilities."""
+        return F.sigmoid(scores)
+
+
+class EASTHead(nn.Layer):
+    """EAST's head (Zhou et al., 2017): the score of a pixel and the rotated box that it lies in (RBOX).
+
+    Args:
+        in_channels: of the features.
+    """
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.conv = ConvNorm(in_channels, in_channels)
+        self.score = nn.Conv2D(in_channels, 1, 1, bias_attr=nn.initializer.Constant(_RARE))
+        self.geometry = nn.Conv2D(in_channels, 5, 1)
+
+    def forward(self, features: Any) -> Any:
+        """N × in_channels × H / 4 × W / 4 → N × 6 × H / 4 × W / 4.
+
+        The maps are the score; logarithms of the distances to the box's top, right, bottom and left side, in pixels of
+        the map; and a score of its angle, see `ocr.losses.det.angles`.
+        """
+        features = self.conv(features)
+        return paddle.concat([self.score(features), self.geometry(features)], axis=1)
+
+    def maps(self, scores: Any) -> Any:
+        """Scores as post-processing takes them: probability, logarithms of distances, angle in radians."""
+        return paddle.concat([F.sigmoid(scores[:, :1]), scores[:, 1:5], angles(scores[:, 5:])], axis=1)
+
 
 HEADS: Registry[Any] = Registry("head of a detector")
 HEADS.register("DBHead")(DBHead)
+HEADS.register("PSEHead")(PSEHead)
+HEADS.register("EASTHead")(EASTHead)
 
 
 class DetectionModel(nn.Layer):
     """Backbone, feature pyramid and head.
 
     Attributes:
-        head: its `shrunk` and `border` give scores at the whole resolution, N × 1 × H × W.
+        head: a `DBHead`, `PSEHead` or `EASTHead`; its `maps` makes of scores what post-processing takes.
     """
 
-    def __init__(self, backbone: Pyramid, neck: FeaturePyramid, head: DBHead) -> None:
+    def __init__(self, backbone: Pyramid, neck: FeaturePyramid, head: Any) -> None:
         super().__init__()
         self.backbone, self.neck, self.head = backbone, neck, head
 
     def forward(self, images: Any) -> Any:
-        """Scores of the shrunk texts, before the sigmoid.
+        """Scores, as the head gives them.
 
         Args:
             images: `float32` N × C × H × W, normalised; H and W multiples of 32.
-
-        Returns:
-            `float32` N × 1 × H × W.
         """
-        return self.head.shrunk(self.neck(self.backbone(images)))
+        return self.head(self.neck(self.backbone(images)))
 
 
 def build_detector(architecture: DetArchitecture, channels: int) -> DetectionModel:

@@ -49,7 +49,7 @@ class Detection:
     score: float
 
 
-def db_boxes(probability: NDArray[np.float32], config: DBPostProcess, height: int, width: int) -> list[Detection]:
+def db_boxes(probability: NDArray[np.float32], config: DBPostProcess, height: float, width: float) -> list[Detection]:
     """Find the texts in a map.
 
     A region's pixels are squares: one of three columns is three wide. Quads grow in closed form, (w + 2D) × (h + 2D);
@@ -69,14 +69,11 @@ def db_boxes(probability: NDArray[np.float32], config: DBPostProcess, height: in
     most = np.array((width, height), np.float32)
     found: list[Detection] = []
     for outline in outlines[: config.max_candidates]:
-        (x, y), (w, h), angle = cv2.minAreaRect(outline)
-        corners = cv2.boxPoints(((x, y), (w, h), angle))
-        # The outline runs through pixel centres, which have whole coordinates in it.
-        margin = _margin(outline[:, 0], w, h)
-        x, y, w, h = x + 0.5, y + 0.5, w + margin, h + margin
+        x, y, w, h, angle = outline_rectangle(outline)
         if min(w, h) < config.min_size:
             continue
-        score = _score(probability, outline[:, 0] if config.score_mode == "slow" else corners)
+        corners = cv2.boxPoints(cv2.minAreaRect(outline)) if config.score_mode == "fast" else outline[:, 0]
+        score = _score(probability, corners)
         if score < config.box_thresh:
             continue
         if config.box_type == "quad":
@@ -86,7 +83,7 @@ def db_boxes(probability: NDArray[np.float32], config: DBPostProcess, height: in
                 continue
             polygon = clockwise(cv2.boxPoints(((x, y), (w, h), angle)))
         else:
-            grown = _grown(outline, config)
+            grown = outline_polygon(outline, config.unclip_ratio, config.min_size + 2)
             if grown is None:
                 continue
             polygon = grown
@@ -120,8 +117,26 @@ def unclipped(polygon: NDArray[Any], ratio: float) -> NDArray[np.float32] | None
     return points
 
 
-def _grown(outline: NDArray[Any], config: DBPostProcess) -> NDArray[np.float32] | None:
-    """The outline as a polygon of few points, grown; None where it is too small for one."""
+def outline_rectangle(outline: NDArray[Any]) -> tuple[float, float, float, float, float]:
+    """The rectangle around a region: centre (x, y), width, height, angle in degrees, as OpenCV has it.
+
+    Args:
+        outline: N × 1 × 2, as `cv2.findContours` gives it: through the centres of pixels, which have whole coordinates
+            there and end in a half in the result.
+    """
+    (x, y), (w, h), angle = cv2.minAreaRect(outline)
+    margin = _margin(outline[:, 0], w, h)
+    return x + 0.5, y + 0.5, w + margin, h + margin, angle
+
+
+def outline_polygon(outline: NDArray[Any], ratio: float, least: float) -> NDArray[np.float32] | None:
+    """The outline as a polygon of few points, grown as by `unclipped`; None where it is too small for one.
+
+    Args:
+        outline: as of `outline_rectangle`.
+        ratio: see `unclipped`.
+        least: pixels of the shorter side that the result is to have.
+    """
     import shapely
 
     # Half a pixel wider than the outline through its centres: the region's own area.
@@ -135,8 +150,8 @@ def _grown(outline: NDArray[Any], config: DBPostProcess) -> NDArray[np.float32] 
     simple = cv2.approxPolyDP(ring[:, None], 0.002 * cv2.arcLength(ring[:, None], True), True)[:, 0]
     if len(simple) < 4:
         return None
-    grown = unclipped(simple, config.unclip_ratio)
-    if grown is None or min(cv2.minAreaRect(grown[:, None])[1]) < config.min_size + 2:
+    grown = unclipped(simple, ratio)
+    if grown is None or min(cv2.minAreaRect(grown[:, None])[1]) < least:
         return None
     few = cv2.approxPolyDP(grown[:, None], 0.002 * cv2.arcLength(grown[:, None], True), True)[:, 0]
     return np.asarray(few, np.float32)

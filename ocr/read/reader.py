@@ -23,7 +23,6 @@ from ocr.postprocess.db import clockwise
 from ocr.read.order import arrange
 from ocr.read.page import PageReading, Text, laid_out
 
-_SURE: Final = 0.9  # probability from which a line or page is turned
 _TOGETHER: Final = 256  # crops in memory
 _EDGE: Final = 8  # pixels around a crop that may be looked at for interpolation
 
@@ -34,7 +33,10 @@ class Turner(Protocol):
     """Tells how pictures stand."""
 
     def turns(self, images: Sequence[Picture_]) -> list[tuple[int, float]]:
-        """Quarter turns counter-clockwise, 0 to 3, that make each upright, and how probable that is."""
+        """Quarter turns counter-clockwise, 0 to 3, that make each upright, and how probable that is.
+
+        A picture of whose direction it is not sure is not to be turned: 0.
+        """
         ...
 
 
@@ -92,7 +94,7 @@ class Reader:
         det: a run directory, a checkpoint or an exported model; or a `Detector`.
         rec: likewise; or several by name, of which the surest is believed (see `Router`). Without one texts are found
             and put into order, but not read.
-        page_turner: turns the whole picture upright first.
+        page_turner: turns the whole picture upright first; see `ocr.infer.direction.open_turner`.
         line_turner: turns lines that stand on their head.
         drop_score: texts that are read with less confidence are left out and counted.
         threads: of the networks; 0: all cores.
@@ -134,8 +136,7 @@ class Reader:
         turn = 0
         if self._page_turner is not None:
             with _timed(seconds, "direction"):
-                [(quarter, sure)] = self._page_turner.turns([image])
-                turn = quarter % 4 if sure >= _SURE else 0
+                [(turn, _)] = self._page_turner.turns([image])
                 image = upright(image, turn)
         with _timed(seconds, "detect"):
             found = self.detector.find(image)
@@ -171,7 +172,7 @@ class Reader:
         if self._line_turner is not None:
             with _timed(seconds, "direction"):
                 # A line lies across by now: it stands on its head, or not.
-                turned = [quarter == 2 and sure >= _SURE for quarter, sure in self._line_turner.turns(crops)]
+                turned = [quarter == 2 for quarter, _ in self._line_turner.turns(crops)]
                 crops = [upright(crop, 2) if over else crop for crop, over in zip(crops, turned, strict=True)]
                 polygons = [
                     np.roll(polygon, len(polygon) // 2, 0) if over else polygon

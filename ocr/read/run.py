@@ -18,6 +18,7 @@ from tqdm import tqdm
 from augment.errors import ScriptoriumError
 from ocr.infer.backends import open_backend
 from ocr.infer.detector import open_detector
+from ocr.infer.direction import open_turner
 from ocr.infer.images import BadImage, find
 from ocr.infer.recogniser import Recogniser
 from ocr.read.draw import PageDrawer
@@ -36,7 +37,15 @@ STAGES: Final = ("load", "direction", "detect", "crop", "recognise", "order", "w
 _SUFFIX: Final = {"text": ".txt", "json": ".jsonl", "tsv": ".tsv", "hocr": ".hocr", "alto": ".xml", "pdf": ".pdf"}
 
 
-def open_reader(det: Path, recs: Sequence[str], overrides: Sequence[str], drop_score: float, threads: int) -> Reader:
+def open_reader(
+    det: Path,
+    recs: Sequence[str],
+    overrides: Sequence[str],
+    drop_score: float,
+    threads: int,
+    page_direction: Path | None = None,
+    line_direction: Path | None = None,
+) -> Reader:
     """The reader that a command line names.
 
     Args:
@@ -44,9 +53,10 @@ def open_reader(det: Path, recs: Sequence[str], overrides: Sequence[str], drop_s
         recs: a recogniser, or several as `name=path`; none: texts are only found.
         overrides: of the detector's spec.
         drop_score, threads: see `Reader`.
+        page_direction, line_direction: direction classifiers; None: pictures are taken to stand upright.
 
     Raises:
-        ScriptoriumError: a model cannot be used, or one of several has no name.
+        ScriptoriumError: a model cannot be used, or is of the other kind, or one of several has no name.
     """
     names: dict[str, Path] = {}
     for rec in recs:
@@ -58,7 +68,14 @@ def open_reader(det: Path, recs: Sequence[str], overrides: Sequence[str], drop_s
         names[name if sign else ""] = Path(path if sign else rec)
     detector = open_detector(det, overrides, threads)
     recognisers = {name: Recogniser(open_backend(path, threads)) for name, path in names.items()}
-    return Reader(detector, recognisers or None, drop_score=drop_score, threads=threads)
+    return Reader(
+        detector,
+        recognisers or None,
+        page_turner=page_direction and open_turner(page_direction, "page", threads=threads),
+        line_turner=line_direction and open_turner(line_direction, "crop", threads=threads),
+        drop_score=drop_score,
+        threads=threads,
+    )
 
 
 @dataclass

@@ -16,7 +16,7 @@ from ocr.config import Loader
 from ocr.data.loader import Loader as BatchLoader
 from ocr.data.loader import Plan, Prepare
 from ocr.data.sources import FileSource, Source
-from ocr.spec import DetSpec, ModelSpec
+from ocr.spec import AnySpec
 
 
 class Batches(Protocol):
@@ -56,7 +56,7 @@ class Task(ABC):
         steps_per_epoch: batches in an epoch.
     """
 
-    spec: ModelSpec | DetSpec
+    spec: AnySpec
     model: Any
     steps_per_epoch: int
 

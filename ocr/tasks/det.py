@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from augment.errors import ScriptoriumError
-from ocr.config import DetConfig
-from ocr.data.det import DEFAULT_OPS, DetBatch, SquarePreparer, read_page
+from ocr.config import DBLoss, DetConfig, EASTLoss, PSELoss
+from ocr.data.det import DEFAULT_OPS, DetBatch, Draw, SquarePreparer, read_page
 from ocr.data.sampler import Passes, build_plan
 from ocr.data.sources import BrokenSample, FileSource, open_source
+from ocr.data.targets import DBTargets, EASTTargets, PSETargets, db_targets, east_targets, pse_targets
 from ocr.engine import checkpoint as store
 from ocr.engine.distributed import Group
 from ocr.engine.trainer import arrays
 from ocr.engine.transfer import Transfer, check_share, transfer
 from ocr.infer.detector import Detector, MapModelBackend
-from ocr.losses.det import db_loss
+from ocr.losses.det import db_loss, east_loss, pse_loss
 from ocr.metrics.detection import DetectionMetric
 from ocr.models.det import build_detector
 from ocr.spec import DetSpec
@@ -85,8 +87,24 @@ class Detection(Task):
         self.steps_per_epoch = self.plan.steps_per_epoch
         ops = config.Train.augment
         self._preparer = SquarePreparer(
-            self.sources, config.Train.crop, config.Preprocess, DEFAULT_OPS if ops == {} else ops, config.Global.seed
+            self.sources,
+            config.Train.crop,
+            self._draw(),
+            config.Preprocess,
+            DEFAULT_OPS if ops == {} else ops,
+            config.Global.seed,
         )
+
+    def _draw(self) -> Draw:
+        crop = self.config.Train.crop
+        shared = {"shrink_ratio": crop.shrink_ratio, "min_side": crop.min_side}
+        match self.config.Architecture.algorithm:
+            case "PSE":
+                return partial(pse_targets, kernels=self.model.head.kernels, **shared)
+            case "EAST":
+                return partial(east_targets, **shared)
+            case _:
+                return partial(db_targets, **shared)
 
     def _check_first(self, source: FileSource) -> None:
         """Labels of another kind are of no use at all: say so at once, not after so many batches."""
@@ -122,18 +140,41 @@ class Detection(Task):
         """See `Task.loss`."""
         import paddle
 
-        weights = self.config.Loss
-        found = db_loss(
-            self.model,
-            paddle.to_tensor(self.config.Preprocess.normalise(batch.images)),
-            batch.shrunk,
-            batch.counted,
-            batch.border,
-            batch.bordered,
-            alpha=weights.alpha,
-            beta=weights.beta,
-            ohem_ratio=weights.ohem_ratio,
-        )
+        weights, targets = self.config.Loss, batch.targets
+        images = paddle.to_tensor(self.config.Preprocess.normalise(batch.images))
+        if isinstance(targets, PSETargets) and isinstance(weights, PSELoss):
+            found = pse_loss(
+                self.model,
+                images,
+                targets.kernels,
+                targets.counted,
+                text_weight=weights.text_weight,
+                ohem_ratio=weights.ohem_ratio,
+            )
+        elif isinstance(targets, EASTTargets) and isinstance(weights, EASTLoss):
+            found = east_loss(
+                self.model,
+                images,
+                targets.score,
+                targets.counted,
+                targets.geometry,
+                geometry_weight=weights.geometry_weight,
+                angle_weight=weights.angle_weight,
+                ohem_ratio=weights.ohem_ratio,
+            )
+        else:
+            assert isinstance(targets, DBTargets) and isinstance(weights, DBLoss)
+            found = db_loss(
+                self.model,
+                images,
+                targets.shrunk,
+                targets.counted,
+                targets.border,
+                targets.bordered,
+                alpha=weights.alpha,
+                beta=weights.beta,
+                ohem_ratio=weights.ohem_ratio,
+            )
         return found, len(batch.keys)
 
     def keep(self, batch: DetBatch, folder: Path) -> None:
@@ -143,7 +184,7 @@ class Detection(Task):
         folder.mkdir(parents=True, exist_ok=True)
         for number, image in enumerate(batch.images):
             cv2.imwrite(str(folder / f"{number:04d}.png"), image)
-            cv2.imwrite(str(folder / f"{number:04d}-shrunk.png"), batch.shrunk[number] * 255)
+            cv2.imwrite(str(folder / f"{number:04d}-core.png"), batch.targets.core[number] * 255)
         lines = [f"{number:04d}.png\t{key}\n" for number, key in enumerate(batch.keys)]
         (folder / "keys.tsv").write_text("".join(lines), encoding="utf-8")
 
