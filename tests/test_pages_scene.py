@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import shapely
 
+from synth.pages.labels import IGNORED
 from synth.pages.pipeline import PagePipeline
 from synth.pages.scene import _Scene
-from synth.pages.sheet import IGNORED
 from synth.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth.compose.background import Backgrounds
+from synth.pages.labels import IGNORED
 from synth.pages.pipeline import PagePipeline
 from synth.pages.settings import Page
-from synth.pages.sheet import IGNORED, Sheet, contrasts, shoot
+from synth.pages.sheet import Sheet, contrasts, shoot
 from synth.pages.typeset import Line
 from synth.recipe import Background, ColourSection, Recipe
 

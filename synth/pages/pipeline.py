@@ -20,9 +20,10 @@ from synth.compose.background import Backgrounds
 from synth.fonts.book import FontBook
 from synth.handwriting.stitch import Hand
 from synth.pages.kinds import PageMaker
+from synth.pages.labels import IGNORED, quad_of
 from synth.pages.scene import SceneMaker
 from synth.pages.settings import PageKind
-from synth.pages.sheet import IGNORED, Label, Shot, contrasts, shoot
+from synth.pages.sheet import Label, Shot, contrasts, shoot
 from synth.pages.typeset import Typesetter
 from synth.pipeline import Pipeline, Streams
 from synth.recipe import Background, Recipe
@@ -162,7 +163,7 @@ class PagePipeline:
             image=_three(shot.image),
             text="\n".join(texts),
             units=texts,
-            polygons=np.array([_quad(label.polygon) for label in shot.labels], np.float32).reshape(-1, 4, 2),
+            polygons=np.array([quad_of(label.polygon) for label in shot.labels], np.float32).reshape(-1, 4, 2),
             shared=np.array([text == IGNORED for text in texts], np.bool_),
             meta=meta,
             refusals=refusals,
@@ -187,10 +188,13 @@ class PagePipeline:
             finally:
                 refusals += [("text " + reason, "") for reason in self._typesetter.refusals()]
             image, encoded = self._finished(shot, rng)
+            fonts = self._typesetter.fonts
             shot.image = image
             meta = {
                 "source": ", ".join(sorted(file.path.name for file in self.recipe.corpus.files)),
                 "kind": kind,
+                "font": fonts[0],
+                "fallback": fonts[1:],
                 "background": shot.ground,
                 "texts": len(shot.labels),
                 "ignored": sum(label.text == IGNORED for label in shot.labels),
@@ -241,13 +245,6 @@ def _entry(label: Label, units: bool) -> dict[str, Any]:
 
 def _tenths(points: NDArray[np.float32]) -> Any:
     return np.round(points.astype(np.float64), 1).tolist()
-
-
-def _quad(polygon: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Four corners of a polygon of 4, 8 or 14 points."""
-    if len(polygon) == 4:
-        return polygon
-    return np.asarray(cv2.boxPoints(cv2.minAreaRect(polygon)), np.float32)
 
 
 def _height(label: Label) -> float:

@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from augment import geometry
 from synth.compose.background import Backgrounds
 from synth.compose.colour import Colour, random_colour, with_luminance
+from synth.pages.labels import IGNORED
 from synth.pages.settings import Page
 from synth.pages.typeset import Line
 from synth.recipe import ColourSection
-
-IGNORED = "###"
-"""The label of a text that nobody is expected to find or read."""
 
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""

@@ -199,6 +199,11 @@ class Typesetter:
         self.rtl = bidi.levels(sample, self._corpus.direction)[1] == 1
         self._used = []
 
+    @property
+    def fonts(self) -> list[str]:
+        """Names of the page's faces, the first for its body."""
+        return list(dict.fromkeys(used.face.name for used in self._used))
+
     def refusals(self) -> Iterator[str]:
         """Why texts were refused since this was asked last, a reason for each."""
         for texts in (self._all, *self._parts):
