@@ -24,11 +24,12 @@ from synth.recipe import Background, ColourSection, Recipe
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 WORDS = ["window", "harbour", "Quito", "jumps over", "lazy", "fox", "12:45", "Ödmjukt, jag", "by Typ", "a.b"]
+STILL = {"rotation": {"p": 0}, "perspective": {"p": 0}, "curl": {"p": 0}}
 LYING = {
-    "flat": {"rotation": (0, 0), "perspective": (0, 0), "curl": (0, 0)},
-    "turned": {"rotation": (1, 10), "perspective": (0, 0), "curl": (0, 0)},
-    "seen askew": {"rotation": (1, 3), "perspective": (1, 0.1), "curl": (0, 0)},
-    "curled": {"rotation": (1, 3), "perspective": (1, 0.05), "curl": (1, 0.03)},
+    "flat": STILL,
+    "turned": STILL | {"rotation": {"p": 1, "degrees": 10}},
+    "seen askew": STILL | {"rotation": {"p": 1}, "perspective": {"p": 1, "shift": 0.1}},
+    "curled": STILL | {"rotation": {"p": 1}, "perspective": {"p": 1}, "curl": {"p": 1, "rise": 0.03}},
 }
 
 

@@ -188,6 +188,9 @@ class PagePipeline:
             finally:
                 refusals += [("text " + reason, "") for reason in self._typesetter.refusals()]
             image, encoded = self._finished(shot, rng)
+            if all(label.text == IGNORED for label in shot.labels):
+                refusals.append((_NO_TEXT, ""))
+                continue
             fonts = self._typesetter.fonts
             shot.image = image
             meta = {
@@ -210,8 +213,6 @@ class PagePipeline:
         else:
             sheet = self.pages.make(kind, rng)
             shot = shoot(sheet, self.recipe.page, self.recipe.colour, self._papers, self._desks, rng)
-        if not any(label.text != IGNORED for label in shot.labels):
-            raise Refused(_NO_TEXT)
         return shot, kind
 
     def _finished(self, shot: Shot, rng: np.random.Generator) -> tuple[NDArray[np.uint8], bytes]:

@@ -303,21 +303,21 @@ def _lie(sheet: Sheet, page: Page, edge: bool, rng: np.random.Generator) -> tupl
     width, height = sheet.width, sheet.height
     warp = geometry.Warp()
     middle = (width / 2, height / 2)
-    if rng.random() < page.curl[0]:
-        rise = page.curl[1] * (2 * rng.random() - 1)
+    if rng.random() < page.curl.p:
+        rise = page.curl.rise * (2 * rng.random() - 1)
         if rng.random() < 0.5:
             # A book lies flat at its outer edge and rises towards its spine.
             warp = warp.then(geometry.bow(width * (0.0 if rng.random() < 0.5 else 1.0), width, rise * width))
         else:
             length = width * (1.2 + rng.random())
             warp = warp.then(geometry.wave(rise * width / 2, length, 2 * math.pi * rng.random()))
-    if rng.random() < page.perspective[0]:
-        shift = page.perspective[1] * rng.random() * min(width, height)
+    if rng.random() < page.perspective.p:
+        shift = page.perspective.shift * rng.random() * min(width, height)
         corners = np.array(((0, 0), (width, 0), (width, height), (0, height)), np.float64)
         warp = warp.then(geometry.quad(corners, corners + (2 * rng.random((4, 2)) - 1) * shift))
-    if rng.random() < page.rotation[0]:
+    if rng.random() < page.rotation.p:
         # Small angles are the rule.
-        angle = page.rotation[1] * rng.random() ** 2 * (1 if rng.random() < 0.5 else -1)
+        angle = page.rotation.degrees * rng.random() ** 2 * (1 if rng.random() < 0.5 else -1)
         warp = warp.then(geometry.rotation(math.radians(angle), middle))
     if edge:
         room_x, room_y = (0.02 + 0.12 * rng.random(2)) * width
