@@ -495,9 +495,8 @@ class PageMaker:
         style = desk.whole(0, len(_GOODS) - 1)
         edges = _GOODS[style]
         if desk.chance(0.7):
-            heads = [(words.phrase(1, 12), *edges[0], "start")] + [
-                (words.phrase(1, 8), *edge, "end") for edge in edges[1:]
-            ]
+            heads: list[tuple[str, float, float, Align]] = [(words.phrase(1, 12), *edges[0], "start")]
+            heads += [(words.phrase(1, 8), *edge, "end") for edge in edges[1:]]
             row(heads)
             separator()
         for _ in range(desk.whole(1, 12)):

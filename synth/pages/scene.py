@@ -198,7 +198,7 @@ class SceneMaker:
             board = local.apply(np.full(card.ink.shape, 255, np.uint8), size, 0)
             face: Any = np.full((*board.shape, 3), [round(part) for part in ground], np.uint8)
             if draw() < 0.4:
-                detail = self._backgrounds.detail(*board.shape, rng)
+                detail = self._backgrounds.detail(board.shape[0], board.shape[1], rng)
                 texture = tinted(detail, ground, 0.15 + 0.3 * draw())
                 face = cv2.cvtColor(texture, cv2.COLOR_GRAY2BGR) if texture.ndim == 2 else texture
             _lay(view, face, board)
@@ -229,7 +229,7 @@ class SceneMaker:
             _lay(view, _contrasting(shade, (60.0, 220.0), 0.5, rng), cv2.dilate(letters, kernel))
         opacity = _between(ink.opacity, rng)
         if ink.textured.p and draw() < ink.textured.p:
-            detail = self._backgrounds.detail(*letters.shape, rng)
+            detail = self._backgrounds.detail(letters.shape[0], letters.shape[1], rng)
             fill = tinted(detail, shade, _between(ink.textured.strength, rng))
             fill = cv2.cvtColor(fill, cv2.COLOR_GRAY2BGR) if fill.ndim == 2 else fill
             _lay(view, fill, cv2.convertScaleAbs(letters, alpha=opacity))
@@ -257,7 +257,9 @@ class SceneMaker:
                 return
             board = np.zeros((y1 - y0, x1 - x0), np.uint8)
             cv2.fillConvexPoly(board, ((corners - (x0, y0)) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-            face = tinted(self._backgrounds.detail(*board.shape, rng), colour, 0.05 + 0.4 * draw() ** 2)
+            face = tinted(
+                self._backgrounds.detail(board.shape[0], board.shape[1], rng), colour, 0.05 + 0.4 * draw() ** 2
+            )
             _lay(image[y0:y1, x0:x1], cv2.cvtColor(face, cv2.COLOR_GRAY2BGR) if face.ndim == 2 else face, board)
         elif kind < 0.6:
             # A row of windows, bricks, shelves.
