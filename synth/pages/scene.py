@@ -75,18 +75,19 @@ class SceneMaker:
         for _ in range(_whole(config.things, rng)):
             self._thing(image, rng)
         scene = _Scene(image, np.zeros((height, width), np.uint8))
+        types: list[Type] = []
         for _ in range(max(1, _whole(config.blocks, rng))):
-            self._group(scene, rng)
+            self._group(scene, types, rng)
         return Shot(scene.image, cv2.bitwise_not(scene.ink), scene.labels, kind)
 
     # -- groups of lines --------------------------------------------------------------------------------------
 
-    def _group(self, scene: _Scene, rng: np.random.Generator) -> None:
+    def _group(self, scene: _Scene, types: list[Type], rng: np.random.Generator) -> None:
         config, page = self._recipe.scene, self._recipe.page
         height, width = scene.image.shape[:2]
         low, high = config.em
         em = min(height, width) * low * (high / low) ** (rng.random() ** 1.5)
-        card = self._card(max(round(em), _LEAST_PPEM), 0.95 * max(width, height), rng)
+        card = self._card(max(round(em), _LEAST_PPEM), 0.95 * max(width, height), types, rng)
         if card is None:
             return
         rows, columns = card.ink.shape
@@ -107,12 +108,17 @@ class SceneMaker:
         scene.take(rim, _AROUND * card.em)
         scene.labels += moved(card.labels, warp, width, height, page)
 
-    def _card(self, em: int, widest: float, rng: np.random.Generator) -> _Card | None:
-        """A few lines of text on a card of their own; None where they cannot be drawn."""
+    def _card(self, em: int, widest: float, types: list[Type], rng: np.random.Generator) -> _Card | None:
+        """A few lines of text on a card of their own, in the last face of `types` or a new one, which is added.
+
+        None where they cannot be drawn.
+        """
         config, page, words = self._recipe.scene, self._recipe.page, self._set.words
-        type_ = self._set.type()
-        if rng.random() < 0.3:
-            type_ = self._set.bold(type_)
+        # Signs of one place are often in one face.
+        if not types or rng.random() < 0.6:
+            type_ = self._set.type()
+            types.append(self._set.bold(type_) if rng.random() < 0.3 else type_)
+        type_ = types[-1]
         lines: list[Line] = []
         first, last = config.lines
         count = max(1, first + int((last - first + 1) * rng.random() ** 2.5))
@@ -311,7 +317,9 @@ class _Scene:
         height, width = ink.shape
         # Of cells of the picture: which are taken, and sums of grey and of its square.
         size = (max(width // _CELL, 1), max(height // _CELL, 1))
-        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
+        # What is finer than a quarter of a cell does not disturb a reader.
+        quarters = cv2.resize(image, (4 * size[0], 4 * size[1]), interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(quarters, cv2.COLOR_BGR2GRAY).astype(np.float32)
         self._taken = np.zeros(size[::-1], np.uint8)
         self._mean = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         self._square = cv2.resize(grey * grey, size, interpolation=cv2.INTER_AREA)
