@@ -15,7 +15,7 @@ from augment import geometry
 from synth.compose import Refused
 from synth.compose.background import Backgrounds, tinted
 from synth.compose.colour import Colour, contrasting_luminance, luminance, random_colour, with_luminance
-from synth.pages.sheet import Image, Label, Sheet, Shot, moved
+from synth.pages.sheet import Image, Label, Sheet, Shot, moved, surface
 from synth.pages.typeset import Line, Type, Typesetter
 from synth.recipe import Recipe
 
@@ -67,11 +67,8 @@ class SceneMaker:
         long = config.side[0] + (config.side[1] - config.side[0]) * rng.random()
         short = long * (0.55 + 0.45 * rng.random())
         width, height = (round(long), round(short)) if rng.random() < 0.65 else (round(short), round(long))
-        image, kind = self._backgrounds.draw(height, width, random_colour(rng, 0.6), rng)
-        if image is None:
-            image = np.full((height, width), int(255 * rng.random()), np.uint8)
-        # A copy: what the backgrounds hold stays as it is.
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
+        image, kind = surface(self._backgrounds, height, width, random_colour(rng, 0.6 * rng.random() ** 1.5), rng)
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
         for _ in range(_whole(config.things, rng)):
             self._thing(image, rng)
         scene = _Scene(image, np.zeros((height, width), np.uint8))
@@ -252,7 +249,7 @@ class SceneMaker:
         kind = draw()
         wide, high = width * (0.05 + 0.5 * draw()), height * (0.05 + 0.5 * draw())
         x, y = (width + wide) * draw() - wide, (height + high) * draw() - high
-        colour = random_colour(rng, 0.8 * draw())
+        colour = random_colour(rng, 0.8 * draw() ** 1.5)
         if kind < 0.4:
             # Boards and walls, with a surface of their own.
             corners = np.array(((0, 0), (wide, 0), (wide, high), (0, high)))

@@ -24,6 +24,8 @@ Box: TypeAlias = tuple[float, float, float, float]
 Image: TypeAlias = NDArray[Any]
 """`uint8`, height × width or height × width × 3."""
 
+_TILE = (384, 768)  # pixels of a texture before it is repeated
+_STRETCHED = frozenset({"gradient", "clutter", "pictures"})
 _MARGIN = 2.0  # pixels; no polygon stands further off its ink
 # Pixels by which the middle of an edge may be off the line between its ends, for polygons of 4 and 8 points: with 8, an
 # edge is of three parts, each of which is off by a ninth.
@@ -282,11 +284,7 @@ def shoot(
     if rng.random() < colour.coloured:
         s0, s1 = colour.saturation
         paper = with_luminance(random_colour(rng, s0 + (s1 - s0) * rng.random()), level)
-    image, kind = papers.draw(height, width, paper, rng)
-    if image is None:
-        image = np.full((height, width), round(level), np.uint8)
-        if paper[0] != paper[1]:
-            image = np.asarray(np.broadcast_to(np.array(paper, np.uint8), (height, width, 3)))
+    image, kind = surface(papers, height, width, paper, rng)
     image = _printed(image, ink, _absorbed(level, colour, rng))
     for taken, layer in sheet.colours:
         bare = cv2.bitwise_not(layer)
@@ -296,6 +294,23 @@ def shoot(
     if edge:
         image = _on_desk(image, sheet, warp, desks, rng)
     return Shot(image, ink, moved(sheet.labels, warp, width, height, page), kind)
+
+
+def surface(
+    backgrounds: Backgrounds, height: int, width: int, colour: Colour, rng: np.random.Generator
+) -> tuple[Image, str]:
+    """A surface of any size and its kind: height × width × 3, or height × width where all is grey.
+
+    Fine textures go on in mirrored repetitions, as larger they would be coarse; others are stretched.
+    """
+    size = (min(height, _TILE[0]), min(width, _TILE[1]))
+    image, kind = backgrounds.draw(*size, colour, rng)
+    if image is None:
+        shape = (height, width) if colour[0] == colour[1] == colour[2] else (height, width, 3)
+        return np.full(shape, [round(part) for part in colour[: 1 if len(shape) == 2 else 3]], np.uint8), kind
+    if kind in _STRETCHED:
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), kind
+    return cv2.copyMakeBorder(image, 0, height - size[0], 0, width - size[1], cv2.BORDER_REFLECT), kind
 
 
 def _lie(sheet: Sheet, page: Page, edge: bool, rng: np.random.Generator) -> tuple[geometry.Warp, int, int]:
@@ -368,9 +383,7 @@ def _on_desk(image: Image, sheet: Sheet, warp: geometry.Warp, desks: Backgrounds
     paper = warp.apply(np.full((sheet.height, sheet.width), 255, np.uint8), (width, height), 0)
     tone = 20 + 200 * rng.random()
     colour = with_luminance(random_colour(rng, 0.5 * rng.random()), tone)
-    desk, _ = desks.draw(height, width, colour, rng)
-    if desk is None:
-        desk = np.full((height, width, 3), [round(part) for part in colour], np.uint8)
+    desk, _ = surface(desks, height, width, colour, rng)
     desk = cv2.cvtColor(desk, cv2.COLOR_GRAY2BGR) if desk.ndim == 2 else desk
     if rng.random() < 0.7:
         around = cv2.blur(paper, (2 * (width // 60) + 1,) * 2)
