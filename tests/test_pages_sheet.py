@@ -158,6 +158,15 @@ def test_contrast_is_what_is_left_of_the_ink():
     assert found == pytest.approx([120, 30], abs=1)
 
 
+def test_of_a_long_text_the_part_with_least_contrast_counts():
+    sheet = Sheet(400, 100, margin=0.0)
+    sheet.put(block_of(300, 20, "a b c d e f g h i j"), 20, 20)
+    image = sheet.tone.copy()
+    image[:, 230:] = 0  # as where a shadow is all that is left
+    assert contrasts(image, sheet.tone, sheet.labels)[0] < 5
+    assert contrasts(sheet.tone, sheet.tone, sheet.labels)[0] == pytest.approx(255, abs=1)
+
+
 def test_coloured_ink_counts_as_ink():
     sheet = Sheet(300, 200, margin=0.0)
     layer = sheet.layer((0.1, 0.8, 0.8))

@@ -71,6 +71,9 @@ class Page(Section):
     mixed: _Share = Field(0.1, description="share of pages with texts of all corpus files; the others keep to one")
     families: _Share = Field(0.5, description="share of pages with a second family")
     display: _Share = Field(0.15, description="share of faces that may look written or decorative")
+    written: _Share = Field(
+        0.25, description="share of forms filled in with a face that looks written, where there is one"
+    )
     marks: _Share = Field(0.35, description="share of pages with stamps, scribble, bar codes, logos, pictures")
     through: _Share = Field(0.12, description="share of pages whose back shows through")
     rotation: Rotation = Rotation()

@@ -26,6 +26,8 @@ Image: TypeAlias = NDArray[Any]
 
 _TILE = (384, 768)  # pixels of a texture before it is repeated
 _STRETCHED = frozenset({"gradient", "clutter", "pictures"})
+_PARTS = 8  # of a long text whose contrast is measured
+_INKED = 0.15  # of the ink of the part that has most: a part with less is not measured
 _MARGIN = 2.0  # pixels; no polygon stands further off its ink
 # Pixels by which the middle of an edge may be off the line between its ends, for polygons of 4 and 8 points: with 8, an
 # edge is of three parts, each of which is off by a ninth.
@@ -444,6 +446,9 @@ def _followed(quad: NDArray[np.float32], ahead: NDArray[np.float32], warp: geome
 def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> NDArray[np.float64]:
     """What is left of each text in a picture: grey levels between full ink and bare paper, by least squares.
 
+    Of long texts the part with the least counts: each is measured in up to 8 parts along its length, of which those
+    with hardly any ink are left out.
+
     Args:
         image: the finished picture, grey.
         ink: `Shot.ink`.
@@ -454,12 +459,24 @@ def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> NDArray[np.f
     half = (max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1))
     seen = cv2.resize(image, half, interpolation=cv2.INTER_AREA).astype(np.float32)
     drawn = cv2.resize(ink, half, interpolation=cv2.INTER_AREA).astype(np.float32)
-    sums = [cv2.integral(part, sdepth=cv2.CV_64F) for part in (drawn, seen, drawn * drawn, drawn * seen)]
-    boxes = np.array([(*label.polygon.min(0), *label.polygon.max(0)) for label in labels]) / 2
-    x0, y0 = np.clip(boxes[:, 0].astype(int), 0, half[0] - 1), np.clip(boxes[:, 1].astype(int), 0, half[1] - 1)
-    x1 = np.clip(np.ceil(boxes[:, 2]).astype(int), x0 + 1, half[0])
-    y1 = np.clip(np.ceil(boxes[:, 3]).astype(int), y0 + 1, half[1])
-    count = (x1 - x0) * (y1 - y0)
-    d, s, dd, ds = (table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0] for table in sums)
-    spread = dd - d * d / count
-    return np.asarray(np.abs(ds - d * s / count) / np.maximum(spread, 1.0) * 255)
+    tables = np.stack([cv2.integral(part, sdepth=cv2.CV_64F) for part in (drawn, seen, drawn * drawn, drawn * seen)])
+    low = np.array([label.polygon.min(0) for label in labels]) / 2
+    size = np.array([label.polygon.max(0) for label in labels]) / 2 - low
+    ratio = size.max(1) / np.maximum(size.min(1), 1.0)
+    counts = np.clip(ratio / 2, 1, _PARTS).astype(int)
+    owner = np.repeat(np.arange(len(labels)), counts)
+    firsts = np.cumsum(counts) - counts
+    number = np.arange(len(owner)) - firsts[owner]
+    step = size[owner] / np.where(size[owner] >= size[owner].max(1, keepdims=True), counts[owner][:, None], 1)
+    along = size[owner] >= size[owner].max(1, keepdims=True)
+    start = low[owner] + np.where(along, step * number[:, None], 0)
+    corner = np.clip(start.astype(int), 0, np.array(half) - 1)
+    end = np.clip(np.ceil(start + step).astype(int), corner + 1, np.array(half))
+    (x0, y0), (x1, y1) = corner.T, end.T
+    area = (x1 - x0) * (y1 - y0)
+    d, s, dd, ds = tables[:, y1, x1] - tables[:, y0, x1] - tables[:, y1, x0] + tables[:, y0, x0]
+    spread = dd - d * d / area
+    found = np.abs(ds - d * s / area) / np.maximum(spread, 1.0) * 255
+    most = np.maximum.reduceat(spread, firsts)
+    found[spread < _INKED * most[owner]] = np.inf
+    return np.asarray(np.minimum.reduceat(found, firsts))
