@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from synth.pages.pipeline import PagePipeline
 from synth.recipe import Recipe
+from synth.report.dataset import image_size
 
 _WARM = 20
 _RUNS = {
@@ -33,25 +33,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    fonts = {"fonts": {"paths": [str(path) for path in options.fonts]}} if options.fonts else {}
+    fonts = {"paths": [str(path) for path in options.fonts]} if options.fonts else {}
     for name, (preset, overrides) in _RUNS.items():
-        recipe = Recipe.load(preset, corpus=options.corpus, overrides=overrides, **fonts)
+        recipe = Recipe.load(preset, corpus=options.corpus, overrides=overrides, fonts=fonts)
         pages = PagePipeline(recipe)
         pages.block(options.count, options.count + _WARM)
         started = time.process_time()
         records = pages.block(0, options.count)
         seconds = time.process_time() - started
         texts = sum(len(json.loads(record.label)) for record in records)
-        pixels = sum(_pixels(record.image) for record in records)
+        pixels = sum(width * height for width, height in (image_size(record.image) for record in records))
         print(
             f"{name}: {options.count / seconds:.1f} a second; {texts / options.count:.0f} texts and "
             f"{pixels / options.count / 1e6:.2f} megapixels each"
         )
-
-
-def _pixels(image: bytes) -> int:
-    height, width = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_GRAYSCALE).shape
-    return height * width
 
 
 if __name__ == "__main__":

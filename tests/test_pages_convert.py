@@ -10,9 +10,10 @@ import pytest
 
 from augment import geometry
 from augment.errors import ScriptoriumError
-from synth.pages.convert import convert, cut_out, quad_of, read_label
+from synth.pages.convert import convert, cut_out
+from synth.pages.labels import IGNORED, quad_of, read_label
 from synth.pages.settings import Page
-from synth.pages.sheet import IGNORED, Label, moved
+from synth.pages.sheet import Label, moved
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import shapely
 
+from augment.errors import ScriptoriumError
+from synth.pages.labels import IGNORED
 from synth.pages.pipeline import PagePipeline
 from synth.pages.scene import _Scene
-from synth.pages.sheet import IGNORED
 from synth.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -135,3 +136,68 @@ def test_labels_may_be_lines(corpus, dejavu):
     pipeline = pipeline_of(corpus, dejavu, "page.label=line", "scene.words=[2, 3]", "corpus.template_share=0")
     texts = [entry["transcription"] for index in range(4) for entry in json.loads(pipeline.record(index).label)]
     assert any(" " in text for text in texts)
+
+
+# -- whatever a recipe may say ------------------------------------------------------------------------------------
+
+EXTREMES = [
+    *(
+        "page.side=[128, 128]",
+        "page.em=[6, 6]",
+        "page.em=[200, 200]",
+        "page.margin=[1, 1]",
+        "page.legible=[1000, 1000]",
+    ),
+    *("page.mixed=1", "page.families=1", "page.display=1", "page.marks=1", "page.through=1", "page.edge=1"),
+    *("page.rotation={p: 1, degrees: 45}", "page.perspective={p: 1, shift: 0.3}", "page.curl={p: 1, rise: 0.2}"),
+    *(
+        "scene.side=[128, 128]",
+        "scene.blocks=[0, 0]",
+        "scene.blocks=[60, 60]",
+        "scene.lines=[0, 0]",
+        "scene.lines=[9, 9]",
+    ),
+    *(
+        "scene.lines=[9, 9]",
+        "scene.words=[0, 0]",
+        "scene.words=[20, 20]",
+        "scene.em=[0.001, 0.001]",
+        "scene.em=[1, 1]",
+        "scene.panel=1",
+    ),
+    *("scene.steep=1", "scene.partial=1", "scene.things=[0, 0]", "scene.things=[90, 90]", "scene.busy=[0.1, 0.1]"),
+    *(
+        "layout.vertical.p=1",
+        "geometry.curve={p: 1, bend: [10, 10]}",
+        "geometry.perspective={p: 1, strength: [0.3, 0.3]}",
+    ),
+    *("geometry.stretch={p: 1, factor: [0.1, 0.1]}", "geometry.shear={p: 1, slant: [1, 1]}", "ink.opacity=[0, 0]"),
+    *("ink.outline={p: 1, width: [0.25, 0.25]}", "ink.shadow={p: 1, offset: [1, 1], blur: [1, 1]}", "page.label=word"),
+    *("output.encoding=png", "output.polygons=true", "colour.contrast=[0, 0]", "colour.luminance=[0, 0]"),
+]
+
+
+@pytest.mark.parametrize("override", EXTREMES)
+def test_a_recipe_that_is_accepted_gives_pages_or_says_why_not(override, corpus, dejavu):
+    kinds = "page.kinds={scene: 2, text: 1, dense: 1, cover: 1, receipt: 1, form: 1, table: 1}"
+    pipeline = pipeline_of(corpus, dejavu, kinds, "page.side=[200, 300]", "scene.side=[200, 300]", override)
+    try:
+        records = [pipeline.record(index) for index in range(6)]
+    except ScriptoriumError as error:
+        assert "\n" not in str(error)
+        return
+    for record in records:
+        assert cv2.imdecode(np.frombuffer(record.image, np.uint8), cv2.IMREAD_COLOR) is not None
+        entries = json.loads(record.label)
+        assert any(entry["transcription"] != IGNORED for entry in entries)
+        assert all(np.isfinite(np.array(entry["points"])).all() for entry in entries)
+
+
+def test_every_kind_of_background_and_every_pixel_operation(corpus, dejavu):
+    from augment.pixel import known_ops
+
+    degrade = "degrade={" + ", ".join(f"{name}: {{p: 0.3}}" for name in known_ops() if name != "albumentations") + "}"
+    pipeline = pipeline_of(
+        corpus, dejavu, "page.kinds={scene: 1, form: 1}", "scene.side=[200, 300]", degrade, "legibility.contrast=5"
+    )
+    assert len(pipeline.block(0, 12)) == 12

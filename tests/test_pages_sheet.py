@@ -14,20 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth.compose.background import Backgrounds
+from synth.pages.labels import IGNORED
 from synth.pages.pipeline import PagePipeline
 from synth.pages.settings import Page
-from synth.pages.sheet import IGNORED, Sheet, contrasts, shoot
+from synth.pages.sheet import Sheet, contrasts, shoot
 from synth.pages.typeset import Line
 from synth.recipe import Background, ColourSection, Recipe
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 WORDS = ["window", "harbour", "Quito", "jumps over", "lazy", "fox", "12:45", "Ödmjukt, jag", "by Typ", "a.b"]
+STILL = {"rotation": {"p": 0}, "perspective": {"p": 0}, "curl": {"p": 0}}
 LYING = {
-    "flat": {"rotation": (0, 0), "perspective": (0, 0), "curl": (0, 0)},
-    "turned": {"rotation": (1, 10), "perspective": (0, 0), "curl": (0, 0)},
-    "seen askew": {"rotation": (1, 3), "perspective": (1, 0.1), "curl": (0, 0)},
-    "curled": {"rotation": (1, 3), "perspective": (1, 0.05), "curl": (1, 0.03)},
+    "flat": STILL,
+    "turned": STILL | {"rotation": {"p": 1, "degrees": 10}},
+    "seen askew": STILL | {"rotation": {"p": 1}, "perspective": {"p": 1, "shift": 0.1}},
+    "curled": STILL | {"rotation": {"p": 1}, "perspective": {"p": 1}, "curl": {"p": 1, "rise": 0.03}},
 }
 
 
@@ -154,6 +156,15 @@ def test_contrast_is_what_is_left_of_the_ink():
     image[60:] -= (255.0 - sheet.tone[60:]) * (30 / 255)
     found = contrasts(np.rint(image).astype(np.uint8), sheet.tone, sheet.labels)
     assert found == pytest.approx([120, 30], abs=1)
+
+
+def test_of_a_long_text_the_part_with_least_contrast_counts():
+    sheet = Sheet(400, 100, margin=0.0)
+    sheet.put(block_of(300, 20, "a b c d e f g h i j"), 20, 20)
+    image = sheet.tone.copy()
+    image[:, 230:] = 0  # as where a shadow is all that is left
+    assert contrasts(image, sheet.tone, sheet.labels)[0] < 5
+    assert contrasts(sheet.tone, sheet.tone, sheet.labels)[0] == pytest.approx(255, abs=1)
 
 
 def test_coloured_ink_counts_as_ink():

@@ -19,7 +19,7 @@ from augment.errors import ScriptoriumError
 from augment.pixel import known_ops
 from synth.recipe import Recipe, RecipeError
 
-PRESETS = ("clean", "document", "handwriting", "historical", "lowres", "receipt", "scene")
+PRESETS = ("clean", "document", "handwriting", "historical", "lowres", "pages", "receipt", "scene", "scenes")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -182,7 +182,7 @@ def test_a_recipe_does_not_change() -> None:
     ("source", "told"),
     [
         ("sceen", "recipe 'sceen' is unknown; did you mean scene?"),
-        ("zzz", "clean, document, handwriting, historical, lowres, receipt, scene"),
+        ("zzz", "clean, document, handwriting, historical, lowres, pages, receipt, scene, scenes"),
         ("", "is unknown"),
         ("nowhere/mine.yml", "nowhere/mine.yml: there is no such recipe file"),
     ],
@@ -303,7 +303,9 @@ def test_file_names_that_yaml_cannot_hold() -> None:
 @pytest.mark.parametrize(("key", "name"), list(ranges()))
 def test_every_range_goes_from_low_to_high_and_is_finite(key: str, name: str) -> None:
     # One of the pairs lies within any range's bounds.
-    assert any("from low to high" in refused(f"{key}={pair}") for pair in ("[0.2, 0.1]", "[2, 1]"))
+    assert any(
+        "from low to high" in refused(f"{key}={pair}") for pair in ("[0.2, 0.1]", "[2, 1]", "[20, 10]", "[200, 150]")
+    )
     assert "finite number" in refused(f"{key}=[1, .inf]")
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from augment.errors import ScriptoriumError
 from synth.augmenting import Broken, Source, decoded, open_source
-from synth.pages.sheet import IGNORED
+from synth.pages.labels import IGNORED, Found, quad_of, read_label
 from synth.report.summary import counted, quoted
 from synth.shards.writer import claim, replace_folder, writing
 
@@ -27,19 +27,6 @@ _TALL = 1.5  # a text so many times as high as wide is a column, and its crop is
 _LEAST = 3  # pixels; less is no crop
 _QUALITY = 95
 _PNG, _JPEG = b"\x89PNG", b"\xff\xd8"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One text of a page.
-
-    Attributes:
-        text: `###` where it is to be ignored.
-        polygon: `float32`, points × 2, in pixels.
-    """
-
-    text: str
-    polygon: NDArray[np.float32]
 
 
 @dataclass(slots=True)
@@ -74,28 +61,6 @@ class Converted:
             source = f"{{name: made, path: {quoted(self.output)}}}"
             lines.append(f'next: ocr train -c configs/{task}.yml -o Train.sources="[{source}]"')
         return "\n".join(lines) + "\n"
-
-
-def read_label(label: str) -> list[Found]:
-    """The texts of a label as PaddleOCR has it for detection.
-
-    Raises:
-        ValueError: it is something else; says what.
-    """
-    entries = json.loads(label)
-    if not isinstance(entries, list):
-        raise ValueError("not a JSON list of texts")
-    found = []
-    for number, entry in enumerate(entries, 1):
-        try:
-            polygon = np.array(entry["points"], np.float32)
-            text = str(entry["transcription"])
-        except (TypeError, KeyError, ValueError):
-            raise ValueError(f"text {number} lacks transcription or points") from None
-        if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
-            raise ValueError(f"text {number} has no polygon of three or more points")
-        found.append(Found(text, polygon))
-    return found
 
 
 def convert(data: Path, how: Format, output: Path, *, progress: bool = True) -> Converted:
@@ -237,20 +202,6 @@ def _write_crops(pages: Iterator[_Page], folder: Path, done: Converted) -> None:
                     cv2.imencode(".jpg", crop, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))[1].tobytes()
                 )
                 rows.write(f"{name}\t{found.text}\n")
-
-
-def quad_of(polygon: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Four corners for a polygon: its own where it has four, else those of the smallest rectangle around it.
-
-    They are in the polygon's direction, from the one on that is nearest to its first point.
-    """
-    if len(polygon) == 4:
-        return polygon
-    corners = np.asarray(cv2.boxPoints(cv2.minAreaRect(polygon)), np.float32)
-    if cv2.contourArea(polygon, oriented=True) * cv2.contourArea(corners, oriented=True) < 0:
-        corners = corners[::-1]
-    first = int(np.argmin(np.linalg.norm(corners - polygon[0], axis=1)))
-    return np.roll(corners, -first, axis=0)
 
 
 def cut_out(image: NDArray[Any], polygon: NDArray[np.float32]) -> NDArray[Any] | None:

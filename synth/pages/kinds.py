@@ -205,7 +205,8 @@ class PageMaker:
         sheet = Sheet(round(width), round(height), page.label, margin)
         fixed = draw() < {"receipt": 0.65, "form": 0.4, "table": 0.15}.get(kind, 0.06)
         body = self._set.type(fixed=fixed)
-        other = self._set.type() if draw() < page.families else body
+        written = kind == "form" and draw() < page.written
+        other = self._set.type(written=written) if written or draw() < page.families else body
         letters = {
             "text": (32, 75),
             "dense": (70, 130),
@@ -316,15 +317,21 @@ class PageMaker:
         em = desk.em
         signs = desk.one((r"\d{1}[.]", r"\(\d\)", "-", "•", r"\([a-h]\)", r"\d{1}\)"))
         step = desk.between(1.5, 2.6) * em
+        apart = desk.chance(0.3)
+        item = (box[0], box[1], box[2] - step, box[3]) if self._set.rtl else (box[0] + step, box[1], box[2], box[3])
         for _ in range(desk.whole(2, 6)):
-            item = (box[0], box[1], box[2] - step, box[3]) if self._set.rtl else (box[0] + step, box[1], box[2], box[3])
-            line = self._set.filled(desk.body, em, (item[2] - item[0]) * desk.between(0.3, 1.0))
-            after = desk.below(line, item, "start", y, leading * em)
+            sign = self._set.pattern(signs)
+            if not apart:
+                # Close to its text, a number belongs to the line.
+                self._set.words.back([sign])
+            room = item if apart else box
+            line = self._set.filled(desk.body, em, (room[2] - room[0]) * desk.between(0.3, 1.0))
+            after = desk.below(line, room, "start", y, leading * em)
             if after > box[3]:
                 return after
-            sign = desk.line(self._set.pattern(signs))
-            if sign is not None and sign.width < step:
-                desk.put(sign, box, "start", after)
+            mark = desk.line(sign) if apart else None
+            if mark is not None and mark.width < step:
+                desk.put(mark, box, "start", after)
             y = after
             if desk.chance(0.3):
                 y = desk.paragraph(item, y, leading, lines=1, justified=False)
@@ -495,9 +502,8 @@ class PageMaker:
         style = desk.whole(0, len(_GOODS) - 1)
         edges = _GOODS[style]
         if desk.chance(0.7):
-            heads = [(words.phrase(1, 12), *edges[0], "start")] + [
-                (words.phrase(1, 8), *edge, "end") for edge in edges[1:]
-            ]
+            heads: list[tuple[str, float, float, Align]] = [(words.phrase(1, 12), *edges[0], "start")]
+            heads += [(words.phrase(1, 8), *edge, "end") for edge in edges[1:]]
             row(heads)
             separator()
         for _ in range(desk.whole(1, 12)):

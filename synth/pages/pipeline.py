@@ -20,9 +20,10 @@ from synth.compose.background import Backgrounds
 from synth.fonts.book import FontBook
 from synth.handwriting.stitch import Hand
 from synth.pages.kinds import PageMaker
+from synth.pages.labels import IGNORED, quad_of
 from synth.pages.scene import SceneMaker
 from synth.pages.settings import PageKind
-from synth.pages.sheet import IGNORED, Label, Shot, contrasts, shoot
+from synth.pages.sheet import Label, Shot, contrasts, shoot
 from synth.pages.typeset import Typesetter
 from synth.pipeline import Pipeline, Streams
 from synth.recipe import Background, Recipe
@@ -167,7 +168,7 @@ class PagePipeline:
             image=_three(shot.image),
             text="\n".join(texts),
             units=texts,
-            polygons=np.array([_quad(label.polygon) for label in shot.labels], np.float32).reshape(-1, 4, 2),
+            polygons=np.array([quad_of(label.polygon) for label in shot.labels], np.float32).reshape(-1, 4, 2),
             shared=np.array([text == IGNORED for text in texts], np.bool_),
             meta=meta,
             refusals=refusals,
@@ -192,10 +193,16 @@ class PagePipeline:
             finally:
                 refusals += [("text " + reason, "") for reason in self._typesetter.refusals()]
             image, encoded = self._finished(shot, rng)
+            if all(label.text == IGNORED for label in shot.labels):
+                refusals.append((_NO_TEXT, ""))
+                continue
+            fonts = self._typesetter.fonts
             shot.image = image
             meta = {
                 "source": ", ".join(sorted(file.path.name for file in self.recipe.corpus.files)),
                 "kind": kind,
+                "font": fonts[0],
+                "fallback": fonts[1:],
                 "background": shot.ground,
                 "texts": len(shot.labels),
                 "ignored": sum(label.text == IGNORED for label in shot.labels),
@@ -211,8 +218,6 @@ class PagePipeline:
         else:
             sheet = self.pages.make(kind, rng)
             shot = shoot(sheet, self.recipe.page, self.recipe.colour, self._papers, self._desks, rng)
-        if not any(label.text != IGNORED for label in shot.labels):
-            raise Refused(_NO_TEXT)
         return shot, kind
 
     def _finished(self, shot: Shot, rng: np.random.Generator) -> tuple[NDArray[np.uint8], bytes]:
@@ -246,13 +251,6 @@ def _entry(label: Label, units: bool) -> dict[str, Any]:
 
 def _tenths(points: NDArray[np.float32]) -> Any:
     return np.round(points.astype(np.float64), 1).tolist()
-
-
-def _quad(polygon: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Four corners of a polygon of 4, 8 or 14 points."""
-    if len(polygon) == 4:
-        return polygon
-    return np.asarray(cv2.boxPoints(cv2.minAreaRect(polygon)), np.float32)
 
 
 def _height(label: Label) -> float:

@@ -15,7 +15,7 @@ from augment import geometry
 from synth.compose import Refused
 from synth.compose.background import Backgrounds, tinted
 from synth.compose.colour import Colour, contrasting_luminance, luminance, random_colour, with_luminance
-from synth.pages.sheet import Image, Label, Sheet, Shot, moved
+from synth.pages.sheet import Image, Label, Sheet, Shot, moved, surface
 from synth.pages.typeset import Line, Type, Typesetter
 from synth.recipe import Recipe
 
@@ -67,26 +67,24 @@ class SceneMaker:
         long = config.side[0] + (config.side[1] - config.side[0]) * rng.random()
         short = long * (0.55 + 0.45 * rng.random())
         width, height = (round(long), round(short)) if rng.random() < 0.65 else (round(short), round(long))
-        image, kind = self._backgrounds.draw(height, width, random_colour(rng, 0.6), rng)
-        if image is None:
-            image = np.full((height, width), int(255 * rng.random()), np.uint8)
-        # A copy: what the backgrounds hold stays as it is.
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
+        image, kind = surface(self._backgrounds, height, width, random_colour(rng, 0.6 * rng.random() ** 1.5), rng)
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
         for _ in range(_whole(config.things, rng)):
             self._thing(image, rng)
         scene = _Scene(image, np.zeros((height, width), np.uint8))
+        types: list[Type] = []
         for _ in range(max(1, _whole(config.blocks, rng))):
-            self._group(scene, rng)
+            self._group(scene, types, rng)
         return Shot(scene.image, cv2.bitwise_not(scene.ink), scene.labels, kind)
 
     # -- groups of lines --------------------------------------------------------------------------------------
 
-    def _group(self, scene: _Scene, rng: np.random.Generator) -> None:
+    def _group(self, scene: _Scene, types: list[Type], rng: np.random.Generator) -> None:
         config, page = self._recipe.scene, self._recipe.page
         height, width = scene.image.shape[:2]
         low, high = config.em
         em = min(height, width) * low * (high / low) ** (rng.random() ** 1.5)
-        card = self._card(max(round(em), _LEAST_PPEM), 0.95 * max(width, height), rng)
+        card = self._card(max(round(em), _LEAST_PPEM), 0.95 * max(width, height), types, rng)
         if card is None:
             return
         rows, columns = card.ink.shape
@@ -107,12 +105,17 @@ class SceneMaker:
         scene.take(rim, _AROUND * card.em)
         scene.labels += moved(card.labels, warp, width, height, page)
 
-    def _card(self, em: int, widest: float, rng: np.random.Generator) -> _Card | None:
-        """A few lines of text on a card of their own; None where they cannot be drawn."""
+    def _card(self, em: int, widest: float, types: list[Type], rng: np.random.Generator) -> _Card | None:
+        """A few lines of text on a card of their own, in the last face of `types` or a new one, which is added.
+
+        None where they cannot be drawn.
+        """
         config, page, words = self._recipe.scene, self._recipe.page, self._set.words
-        type_ = self._set.type()
-        if rng.random() < 0.3:
-            type_ = self._set.bold(type_)
+        # Signs of one place are often in one face.
+        if not types or rng.random() < 0.6:
+            type_ = self._set.type()
+            types.append(self._set.bold(type_) if rng.random() < 0.3 else type_)
+        type_ = types[-1]
         lines: list[Line] = []
         first, last = config.lines
         count = max(1, first + int((last - first + 1) * rng.random() ** 2.5))
@@ -198,7 +201,7 @@ class SceneMaker:
             board = local.apply(np.full(card.ink.shape, 255, np.uint8), size, 0)
             face: Any = np.full((*board.shape, 3), [round(part) for part in ground], np.uint8)
             if draw() < 0.4:
-                detail = self._backgrounds.detail(*board.shape, rng)
+                detail = self._backgrounds.detail(board.shape[0], board.shape[1], rng)
                 texture = tinted(detail, ground, 0.15 + 0.3 * draw())
                 face = cv2.cvtColor(texture, cv2.COLOR_GRAY2BGR) if texture.ndim == 2 else texture
             _lay(view, face, board)
@@ -229,7 +232,7 @@ class SceneMaker:
             _lay(view, _contrasting(shade, (60.0, 220.0), 0.5, rng), cv2.dilate(letters, kernel))
         opacity = _between(ink.opacity, rng)
         if ink.textured.p and draw() < ink.textured.p:
-            detail = self._backgrounds.detail(*letters.shape, rng)
+            detail = self._backgrounds.detail(letters.shape[0], letters.shape[1], rng)
             fill = tinted(detail, shade, _between(ink.textured.strength, rng))
             fill = cv2.cvtColor(fill, cv2.COLOR_GRAY2BGR) if fill.ndim == 2 else fill
             _lay(view, fill, cv2.convertScaleAbs(letters, alpha=opacity))
@@ -246,7 +249,7 @@ class SceneMaker:
         kind = draw()
         wide, high = width * (0.05 + 0.5 * draw()), height * (0.05 + 0.5 * draw())
         x, y = (width + wide) * draw() - wide, (height + high) * draw() - high
-        colour = random_colour(rng, 0.8 * draw())
+        colour = random_colour(rng, 0.8 * draw() ** 1.5)
         if kind < 0.4:
             # Boards and walls, with a surface of their own.
             corners = np.array(((0, 0), (wide, 0), (wide, high), (0, high)))
@@ -257,7 +260,9 @@ class SceneMaker:
                 return
             board = np.zeros((y1 - y0, x1 - x0), np.uint8)
             cv2.fillConvexPoly(board, ((corners - (x0, y0)) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-            face = tinted(self._backgrounds.detail(*board.shape, rng), colour, 0.05 + 0.4 * draw() ** 2)
+            face = tinted(
+                self._backgrounds.detail(board.shape[0], board.shape[1], rng), colour, 0.05 + 0.4 * draw() ** 2
+            )
             _lay(image[y0:y1, x0:x1], cv2.cvtColor(face, cv2.COLOR_GRAY2BGR) if face.ndim == 2 else face, board)
         elif kind < 0.6:
             # A row of windows, bricks, shelves.
@@ -309,7 +314,9 @@ class _Scene:
         height, width = ink.shape
         # Of cells of the picture: which are taken, and sums of grey and of its square.
         size = (max(width // _CELL, 1), max(height // _CELL, 1))
-        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
+        # What is finer than a quarter of a cell does not disturb a reader.
+        quarters = cv2.resize(image, (4 * size[0], 4 * size[1]), interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(quarters, cv2.COLOR_BGR2GRAY).astype(np.float32)
         self._taken = np.zeros(size[::-1], np.uint8)
         self._mean = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         self._square = cv2.resize(grey * grey, size, interpolation=cv2.INTER_AREA)

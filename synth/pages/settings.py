@@ -27,6 +27,29 @@ _Sides = Annotated[tuple[_Side, _Side], AfterValidator(_ordered)]
 _Ems = Annotated[tuple[_Em, _Em], AfterValidator(_ordered)]
 
 
+class Rotation(Section):
+    """Sheets laid askew; small angles are more frequent."""
+
+    p: _Share = Field(0.6, description="share of pages")
+    degrees: _Degrees = Field(3.0, description="at most, either way")
+
+
+class Perspective(Section):
+    """Sheets seen from the side."""
+
+    p: _Share = Field(0.2, description="share of pages")
+    shift: Annotated[float, Field(ge=0, le=0.3)] = Field(
+        0.06, description="of the corners over the shorter side, at most"
+    )
+
+
+class Curl(Section):
+    """Sheets that do not lie flat: books near the spine, waves."""
+
+    p: _Share = Field(0.12, description="share of pages")
+    rise: Annotated[float, Field(ge=0, le=0.2)] = Field(0.02, description="over the width, at most")
+
+
 class Page(Section):
     """Pages: what kinds, how large, how labelled, and how the sheet lies before the camera or scanner."""
 
@@ -48,15 +71,14 @@ class Page(Section):
     mixed: _Share = Field(0.1, description="share of pages with texts of all corpus files; the others keep to one")
     families: _Share = Field(0.5, description="share of pages with a second family")
     display: _Share = Field(0.15, description="share of faces that may look written or decorative")
+    written: _Share = Field(
+        0.25, description="share of forms filled in with a face that looks written, where there is one"
+    )
     marks: _Share = Field(0.35, description="share of pages with stamps, scribble, bar codes, logos, pictures")
     through: _Share = Field(0.12, description="share of pages whose back shows through")
-    rotation: tuple[_Share, _Degrees] = Field(
-        (0.6, 3.0), description="share of pages that are turned, and degrees at most"
-    )
-    perspective: tuple[_Share, _Share] = Field(
-        (0.2, 0.06), description="share seen from the side, and corner shift over the side at most"
-    )
-    curl: tuple[_Share, _Share] = Field((0.12, 0.02), description="share that curls, and rise over the side at most")
+    rotation: Rotation = Rotation()
+    perspective: Perspective = Perspective()
+    curl: Curl = Curl()
     edge: _Share = Field(0.2, description="share of pictures that show the sheet's edges")
 
     @model_validator(mode="after")

@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 from augment import geometry
 from synth.compose.background import Backgrounds
 from synth.compose.colour import Colour, random_colour, with_luminance
+from synth.pages.labels import IGNORED
 from synth.pages.settings import Page
 from synth.pages.typeset import Line
 from synth.recipe import ColourSection
-
-IGNORED = "###"
-"""The label of a text that nobody is expected to find or read."""
 
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
 Image: TypeAlias = NDArray[Any]
 """`uint8`, height × width or height × width × 3."""
 
+_TILE = (384, 768)  # pixels of a texture before it is repeated
+_STRETCHED = frozenset({"gradient", "clutter", "pictures"})
+_PARTS = 8  # of a long text whose contrast is measured
+_INKED = 0.15  # of the ink of the part that has most: a part with less is not measured
 _MARGIN = 2.0  # pixels; no polygon stands further off its ink
 # Pixels by which the middle of an edge may be off the line between its ends, for polygons of 4 and 8 points: with 8, an
 # edge is of three parts, each of which is off by a ninth.
@@ -284,11 +286,7 @@ def shoot(
     if rng.random() < colour.coloured:
         s0, s1 = colour.saturation
         paper = with_luminance(random_colour(rng, s0 + (s1 - s0) * rng.random()), level)
-    image, kind = papers.draw(height, width, paper, rng)
-    if image is None:
-        image = np.full((height, width), round(level), np.uint8)
-        if paper[0] != paper[1]:
-            image = np.asarray(np.broadcast_to(np.array(paper, np.uint8), (height, width, 3)))
+    image, kind = surface(papers, height, width, paper, rng)
     image = _printed(image, ink, _absorbed(level, colour, rng))
     for taken, layer in sheet.colours:
         bare = cv2.bitwise_not(layer)
@@ -300,26 +298,43 @@ def shoot(
     return Shot(image, ink, moved(sheet.labels, warp, width, height, page), kind)
 
 
+def surface(
+    backgrounds: Backgrounds, height: int, width: int, colour: Colour, rng: np.random.Generator
+) -> tuple[Image, str]:
+    """A surface of any size and its kind: height × width × 3, or height × width where all is grey.
+
+    Fine textures go on in mirrored repetitions, as larger they would be coarse; others are stretched.
+    """
+    size = (min(height, _TILE[0]), min(width, _TILE[1]))
+    image, kind = backgrounds.draw(*size, colour, rng)
+    if image is None:
+        shape = (height, width) if colour[0] == colour[1] == colour[2] else (height, width, 3)
+        return np.full(shape, [round(part) for part in colour[: 1 if len(shape) == 2 else 3]], np.uint8), kind
+    if kind in _STRETCHED:
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), kind
+    return cv2.copyMakeBorder(image, 0, height - size[0], 0, width - size[1], cv2.BORDER_REFLECT), kind
+
+
 def _lie(sheet: Sheet, page: Page, edge: bool, rng: np.random.Generator) -> tuple[geometry.Warp, int, int]:
     """How a sheet lies in the picture, and the picture's size."""
     width, height = sheet.width, sheet.height
     warp = geometry.Warp()
     middle = (width / 2, height / 2)
-    if rng.random() < page.curl[0]:
-        rise = page.curl[1] * (2 * rng.random() - 1)
+    if rng.random() < page.curl.p:
+        rise = page.curl.rise * (2 * rng.random() - 1)
         if rng.random() < 0.5:
             # A book lies flat at its outer edge and rises towards its spine.
             warp = warp.then(geometry.bow(width * (0.0 if rng.random() < 0.5 else 1.0), width, rise * width))
         else:
             length = width * (1.2 + rng.random())
             warp = warp.then(geometry.wave(rise * width / 2, length, 2 * math.pi * rng.random()))
-    if rng.random() < page.perspective[0]:
-        shift = page.perspective[1] * rng.random() * min(width, height)
+    if rng.random() < page.perspective.p:
+        shift = page.perspective.shift * rng.random() * min(width, height)
         corners = np.array(((0, 0), (width, 0), (width, height), (0, height)), np.float64)
         warp = warp.then(geometry.quad(corners, corners + (2 * rng.random((4, 2)) - 1) * shift))
-    if rng.random() < page.rotation[0]:
+    if rng.random() < page.rotation.p:
         # Small angles are the rule.
-        angle = page.rotation[1] * rng.random() ** 2 * (1 if rng.random() < 0.5 else -1)
+        angle = page.rotation.degrees * rng.random() ** 2 * (1 if rng.random() < 0.5 else -1)
         warp = warp.then(geometry.rotation(math.radians(angle), middle))
     if edge:
         room_x, room_y = (0.02 + 0.12 * rng.random(2)) * width
@@ -370,9 +385,7 @@ def _on_desk(image: Image, sheet: Sheet, warp: geometry.Warp, desks: Backgrounds
     paper = warp.apply(np.full((sheet.height, sheet.width), 255, np.uint8), (width, height), 0)
     tone = 20 + 200 * rng.random()
     colour = with_luminance(random_colour(rng, 0.5 * rng.random()), tone)
-    desk, _ = desks.draw(height, width, colour, rng)
-    if desk is None:
-        desk = np.full((height, width, 3), [round(part) for part in colour], np.uint8)
+    desk, _ = surface(desks, height, width, colour, rng)
     desk = cv2.cvtColor(desk, cv2.COLOR_GRAY2BGR) if desk.ndim == 2 else desk
     if rng.random() < 0.7:
         around = cv2.blur(paper, (2 * (width // 60) + 1,) * 2)
@@ -433,6 +446,9 @@ def _followed(quad: NDArray[np.float32], ahead: NDArray[np.float32], warp: geome
 def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> NDArray[np.float64]:
     """What is left of each text in a picture: grey levels between full ink and bare paper, by least squares.
 
+    Of long texts the part with the least counts: each is measured in up to 8 parts along its length, of which those
+    with hardly any ink are left out.
+
     Args:
         image: the finished picture, grey.
         ink: `Shot.ink`.
@@ -443,12 +459,24 @@ def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> NDArray[np.f
     half = (max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1))
     seen = cv2.resize(image, half, interpolation=cv2.INTER_AREA).astype(np.float32)
     drawn = cv2.resize(ink, half, interpolation=cv2.INTER_AREA).astype(np.float32)
-    sums = [cv2.integral(part, sdepth=cv2.CV_64F) for part in (drawn, seen, drawn * drawn, drawn * seen)]
-    boxes = np.array([(*label.polygon.min(0), *label.polygon.max(0)) for label in labels]) / 2
-    x0, y0 = np.clip(boxes[:, 0].astype(int), 0, half[0] - 1), np.clip(boxes[:, 1].astype(int), 0, half[1] - 1)
-    x1 = np.clip(np.ceil(boxes[:, 2]).astype(int), x0 + 1, half[0])
-    y1 = np.clip(np.ceil(boxes[:, 3]).astype(int), y0 + 1, half[1])
-    count = (x1 - x0) * (y1 - y0)
-    d, s, dd, ds = (table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0] for table in sums)
-    spread = dd - d * d / count
-    return np.asarray(np.abs(ds - d * s / count) / np.maximum(spread, 1.0) * 255)
+    tables = np.stack([cv2.integral(part, sdepth=cv2.CV_64F) for part in (drawn, seen, drawn * drawn, drawn * seen)])
+    low = np.array([label.polygon.min(0) for label in labels]) / 2
+    size = np.array([label.polygon.max(0) for label in labels]) / 2 - low
+    ratio = size.max(1) / np.maximum(size.min(1), 1.0)
+    counts = np.clip(ratio / 2, 1, _PARTS).astype(int)
+    owner = np.repeat(np.arange(len(labels)), counts)
+    firsts = np.cumsum(counts) - counts
+    number = np.arange(len(owner)) - firsts[owner]
+    step = size[owner] / np.where(size[owner] >= size[owner].max(1, keepdims=True), counts[owner][:, None], 1)
+    along = size[owner] >= size[owner].max(1, keepdims=True)
+    start = low[owner] + np.where(along, step * number[:, None], 0)
+    corner = np.clip(start.astype(int), 0, np.array(half) - 1)
+    end = np.clip(np.ceil(start + step).astype(int), corner + 1, np.array(half))
+    (x0, y0), (x1, y1) = corner.T, end.T
+    area = (x1 - x0) * (y1 - y0)
+    d, s, dd, ds = tables[:, y1, x1] - tables[:, y0, x1] - tables[:, y1, x0] + tables[:, y0, x0]
+    spread = dd - d * d / area
+    found = np.abs(ds - d * s / area) / np.maximum(spread, 1.0) * 255
+    most = np.maximum.reduceat(spread, firsts)
+    found[spread < _INKED * most[owner]] = np.inf
+    return np.asarray(np.minimum.reduceat(found, firsts))

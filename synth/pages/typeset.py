@@ -199,6 +199,11 @@ class Typesetter:
         self.rtl = bidi.levels(sample, self._corpus.direction)[1] == 1
         self._used = []
 
+    @property
+    def fonts(self) -> list[str]:
+        """Names of the page's faces, the first for its body."""
+        return list(dict.fromkeys(used.face.name for used in self._used))
+
     def refusals(self) -> Iterator[str]:
         """Why texts were refused since this was asked last, a reason for each."""
         for texts in (self._all, *self._parts):
@@ -222,14 +227,18 @@ class Typesetter:
 
     # -- faces and texts --------------------------------------------------------------------------------------
 
-    def type(self, *, fixed: bool = False, any_look: bool = False) -> Type:
+    def type(self, *, fixed: bool = False, written: bool = False) -> Type:
         """A face that draws the page's next words: a plain one, but for a share of `page.display`.
+
+        Args:
+            fixed: a monospaced one, where there are some.
+            written: one that looks written by hand, where one is met.
 
         Raises:
             Refused: none draws them.
         """
         rng = self._rng
-        free = any_look or rng.random() < self._page.display
+        free = rng.random() < self._page.display
         found: Type | None = None
         for _ in range(_TRIES):
             words = [self.words.next() for _ in range(3)]
@@ -241,7 +250,7 @@ class Typesetter:
                 self.words.next()
                 continue
             found = Type(face, self._book.bit(face.info))
-            if free or _is_plain(face.info):
+            if looks_written(face.info) if written else free or _is_plain(face.info):
                 break
         if found is None:
             raise Refused("no font")

@@ -18,6 +18,7 @@ import numpy as np
 import unicodedata2
 
 from augment.errors import ScriptoriumError
+from synth.pages.labels import IGNORED, Found, outlined, read_label
 from synth.recipe import Recipe
 from synth.report import plots
 from synth.report.preview import Letters, data_uri, faces, page, source_name, write_whole
@@ -45,6 +46,7 @@ FEW, RARE = 300, 200
 """Units in fewer than `FEW` labels' places are marked, those in fewer than `RARE` more so: too few to learn from."""
 
 _GALLERY = 60
+_TEXTS = 6  # of a page that are written below its picture
 _TABLE = 20_000  # rows: what a browser shows without trouble
 _ROWS = 20  # fonts, sources and the like
 _LEAST = 12  # units under a plan's minimum named in the terminal
@@ -165,23 +167,43 @@ class _Seen:
     backgrounds: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     units: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
     letters: Letters = field(default_factory=Letters)
+    looked: int = 0
+    texts: list[int] = field(default_factory=list)
+    ignored: int = 0
     plain: int = 0
     broken: int = 0
     gallery: list[dict[str, Any]] = field(default_factory=list)
 
 
+def _texts(label: str) -> list[Found]:
+    with suppress(ValueError):  # `synth verify` says what is wrong with it
+        return read_label(label)
+    return []
+
+
 def _look(data: _Data, unit: Unit) -> _Seen:
     seen = _Seen()
+    pages = data.manifest.get("recipe", {}).get("task") == "det"
     sampled = min(data.count, SAMPLED)
     indexes = [i * data.count // sampled for i in range(sampled)]
     rng = np.random.default_rng(0)
     chosen = rng.choice(sampled, min(_GALLERY, sampled), replace=False)
     shown_at = {indexes[i] for i in chosen.tolist()}
     for index, (image, label, meta) in zip(indexes, data.records(indexes), strict=True):
-        units = split_units(label, unit)
-        seen.lengths.append(len(units))
-        seen.units.update(units)
+        seen.looked += 1
+        texts = [label]
+        if pages:
+            found = _texts(label)
+            texts = [one.text for one in found if one.text != IGNORED]
+            seen.texts.append(len(texts))
+            seen.ignored += len(found) - len(texts)
+        for text in texts:
+            units = split_units(text, unit)
+            seen.lengths.append(len(units))
+            seen.units.update(units)
+            seen.letters.add(text, str(meta.get("font", "")))
         width, height = image_size(image)
         if width and height:
             seen.widths.append(width)
@@ -192,7 +214,8 @@ def _look(data: _Data, unit: Unit) -> _Seen:
             seen.contrasts.append(float(contrast))
         if "font" in meta:
             seen.fonts[str(meta["font"])] += 1
-        seen.letters.add(label, str(meta.get("font", "")))
+        if "kind" in meta:
+            seen.kinds[str(meta["kind"])] += 1
         if "background" in meta:
             seen.backgrounds[str(meta["background"])] += 1
         if "source" in meta:
@@ -201,12 +224,15 @@ def _look(data: _Data, unit: Unit) -> _Seen:
         if index in shown_at and width and height:
             about = [str(meta["font"])] if "font" in meta else []
             about += [f"contrast {meta['contrast']}"] if "contrast" in meta else []
+            about += [str(meta["kind"]), f"{len(texts)} texts"] if "kind" in meta else []
+            if pages:
+                image, width, height = outlined(image, found)
             seen.gallery.append(
                 {
                     "uri": data_uri(image),
                     "width": width,
                     "height": height,
-                    "text": label,
+                    "text": label if not pages else "\n".join(texts[:_TEXTS]),
                     "about": " · ".join([f"{index + 1:,}", *about]),
                 }
             )
@@ -271,7 +297,7 @@ def _counts(data: _Data, seen: _Seen) -> tuple[Counter[str], bool]:
     """Units and whether the counts are those of the whole data set."""
     if data.tally is not None:
         return data.tally.units, True
-    return seen.units, len(seen.lengths) == data.count
+    return seen.units, seen.looked == data.count
 
 
 def _text(data: _Data, seen: _Seen, absent: list[str], output: Path) -> str:
@@ -289,14 +315,16 @@ def _text(data: _Data, seen: _Seen, absent: list[str], output: Path) -> str:
     if absent:
         lines.append(f"         {counted(len(absent), 'unit')} of the charset never")
     lines += _coverage(data)
-    looked = [f"length {_spread(seen.lengths)} units"]
+    looked = [f"length {_spread(seen.lengths or [0])} units"]
+    if seen.texts:
+        looked.insert(0, f"{_spread(seen.texts)} texts, {seen.ignored:,} to be ignored")
     if seen.widths:
         looked.append(f"width {_spread(seen.widths)} px")
     if seen.contrasts:
         looked.append(f"contrast {_spread(seen.contrasts)}")
     if seen.fonts:
         looked.append(counted(len(seen.fonts), "font"))
-    lines.append(f"sampled  {len(seen.lengths):,}: {', '.join(looked)}")
+    lines.append(f"sampled  {seen.looked:,}: {', '.join(looked)}")
     if seen.broken:
         lines.append(f"broken   {counted(seen.broken, 'image')} of the sample; run `synth verify {quoted(data.path)}`")
     return "\n".join(lines) + "\n"
@@ -327,19 +355,25 @@ def _spread(values: Sequence[float]) -> str:
 def _page(data: _Data, seen: _Seen, absent: list[str]) -> str:
     units, whole = _counts(data, seen)
     recipe = _recipe(data)
-    sampled = len(seen.lengths)
+    sampled = seen.looked
     everything = sampled == data.count
     drops = data.tally.drops if data.tally else Counter[str]()
     missing = data.tally.missing if data.tally else Counter[str]()
     rows = sorted([(unit, 0) for unit in absent] + list(units.items()), key=lambda row: (row[1], row[0]))
     rare = [row for row in rows if row[1] < FEW] if whole else []
     drawn = [("Label length", plots.bars(Counter(seen.lengths), "units in a label"))]
+    if seen.texts:
+        drawn = [
+            ("Texts", plots.histogram(Counter(seen.texts), "texts on a page")),
+            ("Text length", plots.histogram(Counter(seen.lengths), "units in a text")),
+        ]
     if seen.widths:
         drawn.append(("Image width", plots.histogram(Counter(seen.widths), "width in pixels")))
     if seen.contrasts:
         drawn.append(("Contrast of the weakest unit", plots.histogram(Counter(seen.contrasts), "grey levels")))
     drawn.append(("Units by frequency", plots.ranks(units, (RARE, FEW) if whole else ())))
     tables = [
+        ("Kinds", seen.kinds),
         ("Fonts", seen.fonts),
         ("Backgrounds", seen.backgrounds),
         ("Sources", seen.sources),
@@ -401,7 +435,7 @@ def _facts(data: _Data, seen: _Seen) -> list[tuple[str, str]]:
     if heights:
         facts.append(("height", f"{heights}{' …' if len(seen.heights) > 4 else ''} px"))
     if seen.plain:
-        share = shares({"": seen.plain}, len(seen.lengths))[0][2]
+        share = shares({"": seen.plain}, seen.looked)[0][2]
         facts.append(("plain", f"{share} drawn plainly, after too many refused attempts"))
     if seen.broken:
         facts.append(("broken", f"{counted(seen.broken, 'image')} of the sample; run `synth verify`"))

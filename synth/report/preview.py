@@ -36,6 +36,7 @@ _SHEET_WIDTH = 1600
 _GAP = 8
 _PAPER = 128  # mid-grey: both light and dark samples end where they end
 _SMALL = 64  # samples up to this height are doubled on the sheet
+_PAGE = 500  # height up to which samples on the sheet keep their size
 _LARGE = 96  # height of a sample on the page, in CSS pixels
 
 _MOST_FACES = 24
@@ -216,6 +217,7 @@ def write_preview(pipeline: AnyPipeline, count: int, output: Path) -> tuple[Path
         raise ScriptoriumError(f"{output}: names no file; name one without its ending, such as preview")
     samples = [pipeline.sample(index) for index in range(count)]
     images = [_decoded(sample.encoded) for sample in samples]
+    images = [_small(image) for image in images]
     sheet, html = output.parent / f"{name}.png", output.parent / f"{name}.html"
     write_whole(sheet, cv2.imencode(".png", contact_sheet(images))[1].tobytes())
     write_whole(html, _page(pipeline, samples).encode())
@@ -255,6 +257,14 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return sheet
 
 
+def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A page so small that several of them have room beside each other on the sheet; lines stay as they are."""
+    if image.shape[0] <= _PAGE:
+        return image
+    factor = _PAGE / image.shape[0]
+    return np.asarray(cv2.resize(image, None, None, factor, factor, cv2.INTER_AREA), np.uint8)
+
+
 def _decoded(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
@@ -270,7 +280,7 @@ def _page(pipeline: AnyPipeline, samples: Sequence[Sample]) -> str:
     )
     letters = Letters()
     for sample in samples:
-        letters.add(sample.text, sample.meta["font"])
+        letters.add(sample.text, sample.meta.get("font", ""))
     return page(
         "preview.html",
         title=f"Preview of recipe {recipe.name}",
@@ -283,10 +293,16 @@ def _page(pipeline: AnyPipeline, samples: Sequence[Sample]) -> str:
 def _described(number: int, sample: Sample) -> dict[str, Any]:
     height, width = sample.image.shape[:2]
     meta = sample.meta
-    facts = [f"{number}", meta["font"]]
+    facts = [f"{number}"]
+    if "kind" in meta:
+        facts += [meta["kind"], f"{counted(meta['texts'], 'text')}, {meta['ignored']} to be ignored"]
+    else:
+        facts.append(meta["font"])
     if fallback := meta.get("fallback"):
         facts.append(f"with {', '.join(fallback)}")
-    facts += [f"background {meta['background']}", f"contrast {meta['contrast']:g}"]
+    facts.append(f"background {meta['background']}")
+    if "contrast" in meta:
+        facts.append(f"contrast {meta['contrast']:g}")
     if meta.get("plain"):
         facts.append("plain rendering")
     facts.append(source_name(meta["source"]))
@@ -300,7 +316,7 @@ def _described(number: int, sample: Sample) -> dict[str, Any]:
         "uri": data_uri(sample.encoded),
         "width": width,
         "height": height,
-        "shown_width": round(width * _LARGE / height),
+        "shown_width": width if "kind" in meta else round(width * _LARGE / height),
         "polygons": polygons,
         "start": [round(float(value), 1) for value in sample.polygons[0, 0]] if polygons else None,
         "dot": round(3 * height / _LARGE, 2),

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from augment.errors import ScriptoriumError
+from synth.pages.labels import IGNORED, read_label
 from synth.report.summary import counted
 from synth.shards.manifest import NAME, ShardInfo, read_manifest
 from synth.shards.reader import OpenShard, shard_folders
@@ -97,6 +98,7 @@ def verify(path: str | Path, charset: Charset | None = None, progress: bool = Tr
     with tqdm(unit="image", unit_scale=True, disable=not (progress and sys.stderr.isatty())) as bar:
         if (path / NAME).exists():
             manifest = read_manifest(path)
+            check.pages = manifest.get("recipe", {}).get("task") == "det"
             if manifest.get("format") == "folder":
                 _verify_files(path, manifest, check, bar)
             else:
@@ -115,6 +117,7 @@ class _Check:
 
     report: VerifyReport
     charset: Charset | None
+    pages: bool = False
 
     def image(self, where: str, key: str, data: bytes) -> None:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
@@ -131,9 +134,22 @@ class _Check:
             self.report.add(where, key, "empty label")
         elif not unicodedata.is_normalized("NFC", text):
             self.report.add(where, key, f"label not in NFC: {text!r}")
-        elif self.charset is not None and (missing := self.charset.missing(text)):
-            self.report.add(where, key, f"label outside the charset, which lacks {' '.join(missing)}: {text!r}")
+        else:
+            for shown in self._texts(where, key, text):
+                if self.charset is not None and (missing := self.charset.missing(shown)):
+                    lacking = " ".join(missing)
+                    self.report.add(where, key, f"label outside the charset, which lacks {lacking}: {shown!r}")
         return text
+
+    def _texts(self, where: str, key: str, label: str) -> list[str]:
+        """What a label says: one text, or those of a page."""
+        if not self.pages:
+            return [label]
+        try:
+            return [found.text for found in read_label(label) if found.text != IGNORED]
+        except ValueError as error:
+            self.report.add(where, key, f"no label of a page: {error}")
+            return []
 
     def meta(self, where: str, key: str, data: bytes) -> None:
         try:
