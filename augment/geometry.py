@@ -404,19 +404,18 @@ class Ribbon:
         """Map source coordinates to target coordinates: those of the nearest strip for points outside the band."""
         shape = x.shape
         points = np.stack((np.ravel(x), np.ravel(y)), -1)
-        middles = self._ends[:, 1:-1].mean(0)
-        middles = (middles[1:] + middles[:-1]) / 2
+        # From the nearest of every eighth strip on, by as many strips as the point lies away from it.
+        middles = self._ends[:, 4:-1:8].mean(0)
         away = points[:, None] - middles
-        strip = 1 + np.argmin((away * away).sum(-1), axis=1)
+        strip = 4 + 8 * np.argmin((away * away).sum(-1), axis=1)
         last = self._strips.shape[1] - 1
-        for _ in range(len(middles)):
-            along, down = self._within(strip, points)
-            further = np.clip(strip + (along > 1) - (along < 0).astype(np.intp), 0, last)
-            # To and fro between two strips is as near as it gets.
-            moved = (further != strip) & (np.abs(along - 0.5) > 0.5 + 1e-9)
-            if not moved.any():
+        for _ in range(8):
+            along, _ = self._within(strip, points)
+            step = np.where((along < -1e-9) | (along > 1 + 1e-9), np.clip(np.floor(along), -8, 8), 0).astype(np.intp)
+            further = np.clip(strip + step, 0, last)
+            if np.array_equal(further, strip):
                 break
-            strip = np.where(moved, further, strip)
+            strip = further
         along, down = self._within(strip, points)
         left = self._x[strip]
         out = left + along * (self._x[strip + 1] - left)

@@ -189,6 +189,37 @@ class Shapes:
 
 
 @dataclass(slots=True)
+class Page:
+    """Lines of print, one text again and again; lengths in em.
+
+    Attributes:
+        row: the text, its top-left corner at the origin.
+        length: from one text to the next in a row.
+        step: from one row to the next.
+        angle: radians that the rows are turned clockwise.
+        shift: where a row begins, (x, y).
+    """
+
+    row: Shapes
+    length: float
+    step: float
+    angle: float
+    shift: tuple[float, float]
+
+    def drawn(self, ppem: int, origin: NDArray[Any], width: int, height: int) -> NDArray[np.uint8]:
+        """Coverage of a picture, height × width, whose top-left corner is `origin`, in pixels."""
+        size = max(round(self.length * ppem), 1), max(round(self.step * ppem), 1)
+        tile = self.row.drawn(ppem, np.zeros(2), *size)
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        x, y = origin[0] - self.shift[0] * ppem, origin[1] - self.shift[1] * ppem
+        back = np.array(((c, s, c * x + s * y), (-s, c, c * y - s * x)))
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(tile, back, (width, height), flags=flags, borderMode=cv2.BORDER_WRAP).astype(
+            np.uint8, copy=False
+        )
+
+
+@dataclass(slots=True)
 class Prints:
     """What is printed beside a line; lengths in em.
 
@@ -200,12 +231,12 @@ class Prints:
     """
 
     shapes: Shapes
-    under: Shapes | None
+    under: Page | None
     double: tuple[float, float] | None
     colour: tuple[float, float, float]
 
-    def drawn(self, line: NDArray[np.uint8], ppem: int, origin: NDArray[Any]) -> Stamp:
-        """Drawn at the place, and of the size, of a mask of the line."""
+    def drawn(self, line: NDArray[np.uint8], ppem: int, origin: NDArray[Any], pad: int) -> Stamp:
+        """Drawn at the place, and of the size, of a mask of the line that has `pad` pixels of room on all sides."""
         height, width = line.shape
         mask: NDArray[Any] = self.shapes.drawn(ppem, origin, width, height)
         if self.double is not None:
@@ -214,7 +245,7 @@ class Prints:
             paler = cv2.warpAffine(cv2.max(mask, line), again, (width, height))
             mask = cv2.max(mask, cv2.convertScaleAbs(paler, alpha=_PALER))
         under = None if self.under is None else self.under.drawn(ppem, origin, width, height)
-        return Stamp(mask, under, 0, self.colour)
+        return Stamp(mask, under, pad, self.colour)
 
 
 @dataclass(slots=True)
@@ -245,15 +276,17 @@ class _Mover:
         self._path, self._bent = path, laid.bent
         self.middle = (laid.top + laid.bottom) / 2
         self.pens = np.array([(cluster[2] + cluster[3]) / 2 for cluster in laid.clusters])
-        px, py, turn = path.at(self.pens)
-        self._poses = np.stack((px, py, np.cos(turn), np.sin(turn), self.pens), 1)
+        self._poses = np.empty((5, len(self.pens)))
+        self._poses[0], self._poses[1], turn = path.at(self.pens)
+        self._poses[2], self._poses[3], self._poses[4] = np.cos(turn), np.sin(turn), self.pens
+        self._any_bent = bool(laid.bent.any())
 
     def __call__(self, x: Floats, y: Floats, cluster: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Where points of clusters, whose number is given along the first axis, come to lie."""
-        px, py, cos, sin, base = self._poses[cluster].T.reshape(5, len(x), *(1,) * (x.ndim - 1))
+        px, py, cos, sin, base = self._poses[:, cluster].reshape(5, len(x), *(1,) * (x.ndim - 1))
         along, down = x - base, y - self.middle
         turned = px + along * cos - down * sin, py + along * sin + down * cos
-        if not self._bent.any():
+        if not self._any_bent:
             return turned
         px, py, angle = self._path.at(x)
         bent = self._bent[cluster].reshape(base.shape)
@@ -270,7 +303,9 @@ def _glyphs(laid: Laid, moved: _Mover) -> Shapes:
     sizes = [len(outline.points) for outline in laid.outlines]
     x0, y0, scale = np.repeat(laid.origins, sizes, axis=0).T
     raw = np.concatenate([outline.points for outline in laid.outlines])
-    points = np.stack(moved(x0 + raw[:, 0] * scale, y0 - raw[:, 1] * scale, np.repeat(laid.owners, sizes)), 1)
+    points = np.empty((len(raw), 2))
+    owners = np.repeat(laid.owners, sizes)
+    points[:, 0], points[:, 1] = moved(x0 + raw[:, 0] * scale, y0 - raw[:, 1] * scale, owners)
     offsets = accumulate(sizes[:-1], initial=0)
     ends = np.concatenate([outline.ends + offset for outline, offset in zip(laid.outlines, offsets, strict=True)])
     return Shapes(points, ends, np.cumsum([len(outline.ends) for outline in laid.outlines]) - 1)
@@ -290,24 +325,31 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
     unit, cluster, left, top, right, bottom, alike = (np.array(column) for column in zip(*parts, strict=True))
     # Around each box, along its top and bottom.
     xs = left[:, None] + (right - left)[:, None] * _TWICE
-    rim_x, rim_y = moved(xs, np.repeat(np.stack((top, bottom), 1), len(_SIDES), axis=1), cluster)
-    first = np.flatnonzero(np.diff(unit, prepend=-1))
-    present = unit[first]
-    _, _, angle = path.at(np.where(laid.bent[cluster[first]], (left + right)[first] / 2, moved.pens[cluster[first]]))
+    rim_x, rim_y = moved(xs, np.repeat(np.array((top, bottom)).T, len(_SIDES), axis=1), cluster)
+    # Where each unit's parts begin; most units have one.
+    first = np.flatnonzero(unit[1:] != unit[:-1]) + 1
+    first = np.concatenate(((0,), first))
+    present, leading = unit[first], cluster[first]
+    _, _, angle = path.at(np.where(laid.bent[leading], (left + right)[first] / 2, moved.pens[leading]))
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     # In each unit's own direction its box, turned back.
-    number = np.repeat(np.arange(len(first)), np.diff(first, append=len(unit)))
+    number = np.zeros(len(unit), np.intp)
+    number[first[1:]] = 1
+    number = np.cumsum(number)
     c, s = cos[number], sin[number]
     along, down = rim_x * c + rim_y * s, rim_y * c - rim_x * s
     low, high = np.minimum.reduceat, np.maximum.reduceat
-    left, top, right, bottom = low(along.min(1), first), low(down.min(1), first), high(along.max(1), first), high(down.max(1), first)
-    a, d = np.stack((left, right, right, left), 1), np.stack((top, top, bottom, bottom), 1)
+    a, d = np.empty((len(first), 4)), np.empty((len(first), 4))
+    a[:, 0] = a[:, 3] = low(along.min(1), first)
+    a[:, 1] = a[:, 2] = high(along.max(1), first)
+    d[:, 0] = d[:, 1] = low(down.min(1), first)
+    d[:, 2] = d[:, 3] = high(down.max(1), first)
     quads = np.empty((len(units), 4, 2))
     quads[present, :, 0] = a * cos - d * sin
     quads[present, :, 1] = a * sin + d * cos
     shared = np.zeros(len(units), np.bool_)
     shared[present] = np.logical_or.reduceat(alike, first)
-    for k in sorted(set(range(len(units))) - set(present.tolist())):
+    for k in sorted(set(range(len(units))).difference(present.tolist())) if len(present) < len(units) else ():
         if not k or not INKLESS.issuperset(units[k]):
             raise NoInk(units[k])
         quads[k], shared[k], blank[k] = quads[k - 1], True, blank[k - 1]
@@ -332,6 +374,7 @@ def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
         ppem: pixels per em.
         stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
     """
+    pad = 0 if stamp is None else ppem
     whole = line.shapes.points if stamp is None else np.concatenate((line.shapes.points, stamp.shapes.points))
     low, high = whole.min(0), whole.max(0)
     origin = np.floor(low * ppem).astype(int)
@@ -339,10 +382,12 @@ def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
     quads = (line.quads * ppem - origin).astype(np.float32)
     boxes = np.concatenate((quads.min(1), quads.max(1)), 1).clip(0, (width, height, width, height))
     outline = (line.outline * ppem - origin).astype(np.float32)
-    mask = line.shapes.drawn(ppem, origin, width, height)
+    mask = line.shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
+    printed = None if stamp is None else stamp.drawn(mask, ppem, origin - pad, pad)
+    if pad:
+        mask = np.ascontiguousarray(mask[pad:-pad, pad:-pad])
     ink = Ink(mask, boxes, line.shared, line.blank, float(height), ppem, quads=quads, outline=outline)
-    if stamp is not None:
-        ink.stamp = stamp.drawn(mask, ppem, origin)
+    ink.stamp = printed
     return ink
 
 
@@ -378,15 +423,15 @@ def unwrap(line: Along, ppem: int, slack: float, rng: np.random.Generator, stamp
     left, top, wide, tall = cv2.boundingRect(mask)
     # The sides of the quads are bent by now.
     quads = line.quads * ppem - origin
-    rim = quads[:, :, None] + (np.roll(quads, -1, 1) - quads)[:, :, None] * _SIDES[:-1, None]
-    moved = warp.forward(rim.reshape(len(rim), -1, 2)) - np.array((left, top), np.float32)
+    rim = np.concatenate((quads, (quads + quads[:, (1, 2, 3, 0)]) / 2), 1)
+    moved = warp.forward(rim) - np.array((left, top), np.float32)
     boxes = np.concatenate((moved.min(1), moved.max(1)), 1)
     np.clip(boxes, 0, np.array((wide, tall) * 2, np.float32), out=boxes)
     cut = np.ascontiguousarray(mask[top : top + tall, left : left + wide])
     # The path was where the middle of the line is.
     ink = Ink(cut, boxes, line.shared, line.blank, room + band.height / 2 + line.baseline * ppem - top, ppem)
     if stamp is not None:
-        printed = stamp.drawn(bent, ppem, origin)
+        printed = stamp.drawn(bent, ppem, origin, pad)
         rows, columns = slice(top - pad, top + tall + pad), slice(left - pad, left + wide + pad)
         under = None if printed.under is None else straightened(printed.under)[rows, columns]
         ink.stamp = Stamp(straightened(printed.mask)[rows, columns], under, pad, stamp.colour)

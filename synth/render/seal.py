@@ -10,13 +10,13 @@ from typing import TypeVar
 import numpy as np
 
 from synth.recipe import SealLine
-from synth.render.curve import BEYOND, Along, Laid, Prints, Shapes, between, fitting, glyphs_along, move_along
+from synth.render.curve import BEYOND, Along, Laid, Page, Prints, Shapes, between, fitting, glyphs_along, move_along
 from synth.render.path import Floats, Path, ellipse, straight
 
 _COLOURS = {"red": (40.0, 30.0, 205.0), "blue": (190.0, 70.0, 30.0), "violet": (160.0, 45.0, 120.0), "black": (30.0,) * 3}
 _FILLED = 0.86  # of a ring, by one text or by two
 _APART = 0.08  # of a ring, between two
-_WIDEST = 0.9  # em between letters that are spaced out
+_WIDEST = 0.5  # em between letters that are spaced out
 _SMALLEST_LINE = 0.35  # of the size of the ring's text, for other lines
 _LEADING = 1.25
 
@@ -64,7 +64,7 @@ def stamped(
     if rng.random() < config.twice:
         angle, away = 2 * math.pi * rng.random(), 0.04 + 0.08 * rng.random()
         double = away * math.cos(angle), away * math.sin(angle)
-    paper = None if under is None else _page(under, np.concatenate((line.shapes.points, printed.points)), rng)
+    paper = None if under is None else _page(under, rng)
     return line, Prints(printed, paper, double, _COLOURS[_chosen(config.colours, rng)])
 
 
@@ -175,26 +175,12 @@ def _box(config: SealLine, laid: Laid, lines: Sequence[Laid], rng: np.random.Gen
     return Shapes.joined(shapes)
 
 
-def _page(under: Laid, within: Floats, rng: np.random.Generator) -> Shapes:
-    """Lines of print behind a stamp, as far as it reaches."""
-    (x0, y0), (x1, y1) = within.min(0), within.max(0)
-    size = 0.45 + 0.5 * rng.random()
-    angle = (rng.random() - 0.5) * 0.5
-    row = glyphs_along(under, straight(under.length))
+def _page(under: Laid, rng: np.random.Generator) -> Page:
+    """Print behind a stamp."""
+    size, angle = 0.45 + 0.5 * rng.random(), (rng.random() - 0.5) * 0.5
     step, length = under.height * size * (1.3 + 0.7 * rng.random()), (under.length + 0.5) * size
-    reach = math.hypot(x1 - x0, y1 - y0) / 2 + step
-    rows, columns = min(math.ceil(2 * reach / step), 24), min(math.ceil(2 * reach / length) + 1, 12)
-    shift = rng.random(rows)
-    shapes = []
-    middle = (x0 + x1) / 2, (y0 + y1) / 2
-    for number in range(rows):
-        for column in range(columns):
-            x, y = (column - shift[number]) * length - reach, (number - rows / 2) * step
-            at_x = middle[0] + x * math.cos(angle) - y * math.sin(angle)
-            at_y = middle[1] + x * math.sin(angle) + y * math.cos(angle)
-            if -length < at_x - x0 + length and at_x < x1 + 1 and -2 * step < at_y - y0 + length and at_y < y1 + length:
-                shapes.append(row.placed(size, at_x, at_y, angle))
-    return Shapes.joined(shapes or [row])
+    row = glyphs_along(under, straight(under.length)).placed(size, 0.0, under.height * size / 2)
+    return Page(row, length, step, angle, (rng.random() * length, rng.random() * step))
 
 
 def _band(longer: float, inner: float, outer: float) -> Shapes:
