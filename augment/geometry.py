@@ -404,26 +404,27 @@ class Ribbon:
         """Map source coordinates to target coordinates: those of the nearest strip for points outside the band."""
         shape = x.shape
         points = np.stack((np.ravel(x), np.ravel(y)), -1)
-        # From the nearest of every eighth strip on, by as many strips as the point lies away from it.
-        middles = self._ends[:, 4:-1:8].mean(0)
+        # From the nearest of every second strip on, by as many strips as the point lies away from it.
+        middles = self._ends[:, 1:-1:2].mean(0)
         away = points[:, None] - middles
-        strip = 4 + 8 * np.argmin((away * away).sum(-1), axis=1)
+        strip = 1 + 2 * np.argmin((away * away).sum(-1), axis=1)
         last = self._strips.shape[1] - 1
         for _ in range(8):
-            along, _ = self._within(strip, points)
-            step = np.where((along < -1e-9) | (along > 1 + 1e-9), np.clip(np.floor(along), -8, 8), 0).astype(np.intp)
-            further = np.clip(strip + step, 0, last)
+            along, down = self._within(strip, points)
+            outside = (along < -1e-9) | (along > 1 + 1e-9)
+            further = np.clip(strip + np.where(outside, np.clip(np.floor(along), -8, 8), 0).astype(np.intp), 0, last)
             if np.array_equal(further, strip):
                 break
             strip = further
-        along, down = self._within(strip, points)
+        else:
+            along, down = self._within(strip, points)
         left = self._x[strip]
         out = left + along * (self._x[strip + 1] - left)
         return out.reshape(shape), (down * self.height).reshape(shape)
 
     def _within(self, strip: NDArray[np.intp], points: Floats) -> tuple[Floats, Floats]:
         """Where points lie in strips: along and down."""
-        p, f, g, h = (part[strip] for part in self._strips)
+        p, f, g, h = self._strips[:, strip]
         d = points - p
         c2, c1, c0 = _cross(h, g), _cross(f, g) + _cross(d, h), _cross(d, f)
         # (d - b g) × (f + b h) = 0; the root's sign is that of the map's determinant there, the same all over the band.

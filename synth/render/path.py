@@ -69,6 +69,12 @@ class Path:
         """x, y and direction at arc lengths, in arrays of the same shape."""
         return np.interp(s, self._s, self._x), np.interp(s, self._s, self._y), np.interp(s, self._s, self._angles)
 
+    def curvature(self, s: Floats) -> Floats:
+        """Radians per unit of length by which the path turns at arc lengths, clockwise for positive ones."""
+        leg = np.clip(np.searchsorted(self._s, s) - 1, 1, len(self._s) - 3)
+        turned: Floats = (self._angles[leg + 1] - self._angles[leg]) / (self._s[leg + 1] - self._s[leg])
+        return turned
+
     def offset(self, s: Floats, down: Floats | float) -> Floats:
         """(..., 2): the points beside those at arc lengths `s`, `down` to the right of the direction of travel."""
         x, y, angle = self.at(s)
