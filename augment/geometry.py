@@ -404,27 +404,27 @@ class Ribbon:
         """Map source coordinates to target coordinates: those of the nearest strip for points outside the band."""
         shape = x.shape
         points = np.stack((np.ravel(x), np.ravel(y)), -1)
-        middles = self._ends[:, 1:-1].mean(0)
-        middles = (middles[1:] + middles[:-1]) / 2
+        # From the nearest of every second strip on, by as many strips as the point lies away from it.
+        middles = self._ends[:, 1:-1:2].mean(0)
         away = points[:, None] - middles
-        strip = 1 + np.argmin((away * away).sum(-1), axis=1)
+        strip = 1 + 2 * np.argmin((away * away).sum(-1), axis=1)
         last = self._strips.shape[1] - 1
-        for _ in range(len(middles)):
+        for _ in range(8):
             along, down = self._within(strip, points)
-            further = np.clip(strip + (along > 1) - (along < 0).astype(np.intp), 0, last)
-            # To and fro between two strips is as near as it gets.
-            moved = (further != strip) & (np.abs(along - 0.5) > 0.5 + 1e-9)
-            if not moved.any():
+            outside = (along < -1e-9) | (along > 1 + 1e-9)
+            further = np.clip(strip + np.where(outside, np.clip(np.floor(along), -8, 8), 0).astype(np.intp), 0, last)
+            if np.array_equal(further, strip):
                 break
-            strip = np.where(moved, further, strip)
-        along, down = self._within(strip, points)
+            strip = further
+        else:
+            along, down = self._within(strip, points)
         left = self._x[strip]
         out = left + along * (self._x[strip + 1] - left)
         return out.reshape(shape), (down * self.height).reshape(shape)
 
     def _within(self, strip: NDArray[np.intp], points: Floats) -> tuple[Floats, Floats]:
         """Where points lie in strips: along and down."""
-        p, f, g, h = (part[strip] for part in self._strips)
+        p, f, g, h = self._strips[:, strip]
         d = points - p
         c2, c1, c0 = _cross(h, g), _cross(f, g) + _cross(d, h), _cross(d, f)
         # (d - b g) × (f + b h) = 0; the root's sign is that of the map's determinant there, the same all over the band.

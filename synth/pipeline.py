@@ -32,10 +32,10 @@ from synth.fonts.index import FaceInfo, FontIndex, scan
 from synth.fonts.install import catalog
 from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Fonts, Recipe
-from synth.render.curve import Laid, TooLong, choose_path, draw_along, lay_line, move_along, unwrap
+from synth.render.curve import Laid, TooLong, choose_path, draw_along, lay_line, move_along, straighten
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
 from synth.render.outline import OutlineCache
-from synth.render.seal import others_wanted, stamped
+from synth.render.seal import make_seal
 from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
@@ -663,35 +663,30 @@ class Pipeline:
         config = self.recipe.layout.curve
         laid = lay_line(work.runs, self._outlines, spacing=work.spacing, jitter=work.jitter)
         try:
-            line = move_along(laid, choose_path(config, laid, work.rng), work.drawn.units)
+            path = choose_path(config, laid, work.rng)
         except TooLong:
             raise Refused(_TOO_LONG) from None
         if config.unwrap:
-            return unwrap(line, work.ppem, config.slack, work.rng)
+            return straighten(laid, path, work.drawn.units, work.ppem, config.slack, work.rng)
+        line = move_along(laid, path, work.drawn.units)
         return draw_along(line, self._shown_size(line.shapes.height))
 
     def _seal(self, work: _Work) -> Ink:
         """Ink of a line in a seal."""
-        config, rng = self.recipe.layout.seal, work.rng
-        count, opposite, over = others_wanted(config, rng)
-        others = [self._laid_beside(work) for _ in range(count + opposite + over)]
-        within = [laid for laid in others[:count] if laid is not None]
+        config = self.recipe.layout.seal
 
         def lay(spacing: float) -> Laid:
             return lay_line(work.runs, self._outlines, spacing=work.spacing + spacing, jitter=work.jitter)
 
         try:
-            line, prints = stamped(
-                *(config, lay, work.drawn.units, within),
-                others[count] if opposite else None,
-                others[-1] if over else None,
-                rng,
-            )
+            seal = make_seal(config, lay, lambda: self._laid_beside(work), work.rng)
         except TooLong:
             raise Refused(_TOO_LONG) from None
+        units = work.drawn.units
         if config.unwrap:
-            return unwrap(line, work.ppem, config.slack, rng, prints)
-        return draw_along(line, self._shown_size(prints.shapes.height), prints)
+            return straighten(seal.laid, seal.path, units, work.ppem, config.slack, work.rng, seal.prints)
+        size = self._shown_size(seal.prints.shapes.height)
+        return draw_along(move_along(seal.laid, seal.path, units), size, seal.prints)
 
     def _laid_beside(self, work: _Work) -> Laid | None:
         """Another text of the corpus in the same face, laid out; None where that lacks a glyph."""
@@ -699,8 +694,7 @@ class Pipeline:
             drawn = self.source.draw(work.rng)
         finally:
             self._count_texts(work)
-        units = drawn.units[:_SEAL_UNITS]
-        text = "".join(units)
+        text = "".join(drawn.units[:_SEAL_UNITS])
         with suppress(Refused, NoInk):
             return lay_line(self._runs(text, [(work.faces[0][0], 0, len(text))], None), self._outlines)
         return None

@@ -224,7 +224,7 @@ class Composer:
         stamp = draft.ink.stamp
         if draft.under is not None:
             # In print, whose colour has nothing to do with the stamp's.
-            tone = contrasting_luminance(draft.ground.luminance, 60, 220, self._recipe.colour.darker, rng)
+            tone = contrasting_luminance(draft.ground.luminance, 40, 160, self._recipe.colour.darker, rng)
             draft.ground.lay((tone, tone, tone), draft.under, 1.0)
         colour = self._ink_colour(draft.ground, rng, None if stamp is None else stamp.colour)
         self._paint(draft.ground, colour, alpha, draft.ring, draft.around, draft.scale * draft.ink.ppem, rng)

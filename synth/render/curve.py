@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from augment import geometry
 from synth.recipe import CurvedLine
 from synth.render.line import INKLESS, Ink, NoInk, Stamp, unit_parts
 from synth.render.outline import Outline, OutlineCache, fill
@@ -34,19 +33,19 @@ BEYOND = 1.0
 """How far in em a path goes on past the text."""
 
 BESIDE = 0.6
-"""Room in em around a straightened line in which what is printed beside it is kept."""
+"""Room in em around a line in which what is printed beside it is kept."""
 
 _FAR = math.inf
-_ROOM = 0.2  # em around a line that is straightened, so that nothing is cut off
 _PALER = 0.55  # a second impression against the first
 _ROUND = 0.9  # of a circle that text may fill
 _TALL = 1.3  # a path's radius over the line's height, at least
 _HALF_ANGLE = 1.5  # radians of an arc on either side: letters do not hang
 _FLATTENINGS = 12
 _SIDES = np.linspace(0.0, 1.0, 5)  # where the sides of a box are looked at
-# From shifts at four places along a side of the outline to those of its points, linear in between.
-_SWAYS = np.stack([np.interp(np.linspace(0, 3, OUTLINE_POINTS), np.arange(4), row) for row in np.eye(4)], 1)
 _TWICE = np.tile(_SIDES, 2)
+_STRAIGHTEST = 1e-6  # curvature of what counts as straight
+# Smooth random shifts along a line: of cosines, of unit variance in the mean.
+_SWAYS = np.cos(np.arange(4)[:, None] * np.linspace(0.0, math.pi, 33)) / math.sqrt(2.5)
 
 
 @dataclass(slots=True)
@@ -77,6 +76,11 @@ class Laid:
     def height(self) -> float:
         """Of the ink."""
         return self.bottom - self.top
+
+    @property
+    def middle(self) -> float:
+        """Of the ink's height: where the path runs."""
+        return (self.top + self.bottom) / 2
 
 
 def lay_line(
@@ -189,6 +193,34 @@ class Shapes:
 
 
 @dataclass(slots=True)
+class Page:
+    """Lines of print, one text again and again; lengths in em.
+
+    Attributes:
+        row: the text, its top-left corner at the origin.
+        length: from one text to the next in a row.
+        step: from one row to the next.
+        angle: radians that the rows are turned clockwise.
+        shift: where a row begins, (x, y).
+    """
+
+    row: Shapes
+    length: float
+    step: float
+    angle: float
+    shift: tuple[float, float]
+
+    def drawn(self, ppem: int, x: Floats, y: Floats) -> NDArray[Any]:
+        """Coverage of pixels whose centres lie at (x, y) in em, height × width."""
+        size = max(round(self.length * ppem), 1), max(round(self.step * ppem), 1)
+        tile = self.row.drawn(ppem, np.zeros(2), *size)
+        c, s = math.cos(self.angle) * ppem, math.sin(self.angle) * ppem
+        x, y = x - self.shift[0], y - self.shift[1]
+        columns, rows = (c * x + s * y - 0.5).astype(np.float32), (c * y - s * x - 0.5).astype(np.float32)
+        return cv2.remap(tile, columns, rows, cv2.INTER_LINEAR, None, cv2.BORDER_WRAP)
+
+
+@dataclass(slots=True)
 class Prints:
     """What is printed beside a line; lengths in em.
 
@@ -200,12 +232,20 @@ class Prints:
     """
 
     shapes: Shapes
-    under: Shapes | None
+    under: Page | None
     double: tuple[float, float] | None
     colour: tuple[float, float, float]
 
-    def drawn(self, line: NDArray[np.uint8], ppem: int, origin: NDArray[Any]) -> Stamp:
-        """Drawn at the place, and of the size, of a mask of the line."""
+    def drawn(self, line: NDArray[np.uint8], ppem: int, origin: NDArray[Any], pad: int, path: Path | None) -> Stamp:
+        """Drawn beside a line.
+
+        Args:
+            line: its mask, with `pad` pixels of room on all sides.
+            ppem: pixels per em.
+            origin: of that mask, in pixels.
+            pad: room in pixels.
+            path: that the line was straightened along; None: it was not.
+        """
         height, width = line.shape
         mask: NDArray[Any] = self.shapes.drawn(ppem, origin, width, height)
         if self.double is not None:
@@ -213,8 +253,14 @@ class Prints:
             again = np.array(((1.0, 0.0, x * ppem), (0.0, 1.0, y * ppem)))
             paler = cv2.warpAffine(cv2.max(mask, line), again, (width, height))
             mask = cv2.max(mask, cv2.convertScaleAbs(paler, alpha=_PALER))
-        under = None if self.under is None else self.under.drawn(ppem, origin, width, height)
-        return Stamp(mask, under, 0, self.colour)
+        if self.under is None:
+            return Stamp(mask, None, pad, self.colour)
+        at_x = (np.arange(width) + 0.5 + origin[0])[None] / ppem
+        at_y = (np.arange(height) + 0.5 + origin[1])[:, None] / ppem
+        if path is not None:
+            px, py, angle = path.at(at_x)
+            at_x, at_y = px - at_y * np.sin(angle), py + at_y * np.cos(angle)
+        return Stamp(mask, self.under.drawn(ppem, at_x, at_y), pad, self.colour)
 
 
 @dataclass(slots=True)
@@ -227,7 +273,6 @@ class Along:
         shared: see `Ink`.
         blank: see `Ink`.
         outline: 2 · `OUTLINE_POINTS` × 2: around the whole line, along its top and back along its bottom.
-        baseline: how far below the path it runs.
     """
 
     shapes: Shapes
@@ -235,25 +280,25 @@ class Along:
     shared: NDArray[np.bool_]
     blank: NDArray[np.bool_]
     outline: Floats
-    baseline: float
 
 
 class _Mover:
     """Moves points of a line onto a path."""
 
     def __init__(self, laid: Laid, path: Path) -> None:
-        self._path, self._bent = path, laid.bent
-        self.middle = (laid.top + laid.bottom) / 2
+        self._path, self._bent, self._middle = path, laid.bent, laid.middle
+        self._any_bent = bool(laid.bent.any())
         self.pens = np.array([(cluster[2] + cluster[3]) / 2 for cluster in laid.clusters])
-        px, py, turn = path.at(self.pens)
-        self._poses = np.stack((px, py, np.cos(turn), np.sin(turn), self.pens), 1)
+        self._poses = np.empty((5, len(self.pens)))
+        self._poses[0], self._poses[1], turn = path.at(self.pens)
+        self._poses[2], self._poses[3], self._poses[4] = np.cos(turn), np.sin(turn), self.pens
 
     def __call__(self, x: Floats, y: Floats, cluster: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Where points of clusters, whose number is given along the first axis, come to lie."""
-        px, py, cos, sin, base = self._poses[cluster].T.reshape(5, len(x), *(1,) * (x.ndim - 1))
-        along, down = x - base, y - self.middle
+        px, py, cos, sin, base = self._poses[:, cluster].reshape(5, len(x), *(1,) * (x.ndim - 1))
+        along, down = x - base, y - self._middle
         turned = px + along * cos - down * sin, py + along * sin + down * cos
-        if not self._bent.any():
+        if not self._any_bent:
             return turned
         px, py, angle = self._path.at(x)
         bent = self._bent[cluster].reshape(base.shape)
@@ -261,19 +306,110 @@ class _Mover:
         return np.where(bent, px, turned[0]), np.where(bent, py, turned[1])
 
 
+class _Straightener:
+    """Moves points of a line to where they are when it has been moved onto a path and that was straightened again.
+
+    That is their arc length, and how far below the path they lie. Letters that were turned whole bend with the path's
+    curvature at their middle.
+
+    Args:
+        laid: the line.
+        path: the path.
+        slack: standard deviation in em by which the line's top and bottom were taken to be elsewhere.
+        rng: source of that.
+    """
+
+    def __init__(self, laid: Laid, path: Path, slack: float, rng: np.random.Generator) -> None:
+        self._middle, self._half = laid.middle, laid.height / 2
+        pens = np.array([(cluster[2] + cluster[3]) / 2 for cluster in laid.clusters])
+        curvature = path.curvature(pens)
+        # What was bent with the path is as it was.
+        curvature[laid.bent | (np.abs(curvature) < _STRAIGHTEST)] = _STRAIGHTEST
+        self._poses = np.stack((pens, 1 / curvature))
+        self._s = np.linspace(0.0, laid.length, _SWAYS.shape[1])
+        self._sways = (rng.standard_normal((2, len(_SWAYS))) * slack) @ _SWAYS if slack else None
+
+    def __call__(self, x: Floats, y: Floats, cluster: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Where points of clusters, whose number is given along the first axis, come to lie."""
+        base, radius = self._poses[:, cluster].reshape(2, len(x), *(1,) * (x.ndim - 1))
+        sign = np.sign(radius)
+        along, up = x - base, radius - (y - self._middle)
+        s = base + radius * np.arctan2(along * sign, up * sign)
+        return self.swayed(s, radius - sign * np.hypot(along, up))
+
+    def swayed(self, s: Floats, down: Floats) -> tuple[Floats, Floats]:
+        """The same points when top and bottom are taken to be where they are not."""
+        if self._sways is None:
+            return s, down
+        top, bottom = (np.interp(s, self._s, sway) for sway in self._sways)
+        return s, (down - (top + bottom) / 2) / (1 + (bottom - top) / (2 * self._half))
+
+
 def glyphs_along(laid: Laid, path: Path) -> Shapes:
     """The glyphs of a line on a path, its first pen position at arc length 0."""
     return _glyphs(laid, _Mover(laid, path))
 
 
-def _glyphs(laid: Laid, moved: _Mover) -> Shapes:
+def _glyphs(laid: Laid, moved: _Mover | _Straightener) -> Shapes:
     sizes = [len(outline.points) for outline in laid.outlines]
     x0, y0, scale = np.repeat(laid.origins, sizes, axis=0).T
     raw = np.concatenate([outline.points for outline in laid.outlines])
-    points = np.stack(moved(x0 + raw[:, 0] * scale, y0 - raw[:, 1] * scale, np.repeat(laid.owners, sizes)), 1)
+    points = np.empty((len(raw), 2))
+    owners = np.repeat(laid.owners, sizes)
+    points[:, 0], points[:, 1] = moved(x0 + raw[:, 0] * scale, y0 - raw[:, 1] * scale, owners)
     offsets = accumulate(sizes[:-1], initial=0)
     ends = np.concatenate([outline.ends + offset for outline, offset in zip(laid.outlines, offsets, strict=True)])
     return Shapes(points, ends, np.cumsum([len(outline.ends) for outline in laid.outlines]) - 1)
+
+
+@dataclass(slots=True)
+class _Rims:
+    """Points around what each unit has of each cluster, moved.
+
+    Attributes:
+        x: parts × points.
+        y: likewise.
+        first: for each unit that has parts the number of its first.
+        present: the number of that unit.
+        shared: units.
+        blank: units.
+        centres: for each unit that has parts the pen position that stands for it.
+        lost: units that have none, in order: they stand where the one before does.
+    """
+
+    x: Floats
+    y: Floats
+    first: NDArray[np.intp]
+    present: NDArray[np.intp]
+    shared: NDArray[np.bool_]
+    blank: NDArray[np.bool_]
+    centres: Floats
+    lost: list[int]
+
+
+def _rims(laid: Laid, moved: _Mover | _Straightener, units: Sequence[str]) -> _Rims:
+    """Raises NoInk: a unit that is not blank has no ink."""
+    starts = list(accumulate(map(len, units[:-1]), initial=0))
+    blank = [unit.isspace() for unit in units]
+    parts = np.array(sorted(unit_parts(starts, blank, laid.clusters, laid.top, laid.bottom)), np.float64)
+    unit, cluster = parts[:, 0].astype(np.intp), parts[:, 1].astype(np.intp)
+    left, top, right, bottom = parts[:, 2:6].T
+    # Along the top and the bottom of each box.
+    x = left[:, None] + (right - left)[:, None] * _TWICE
+    x, y = moved(x, np.repeat(parts[:, 3:6:2], len(_SIDES), axis=1), cluster)
+    first = np.concatenate(((0,), np.flatnonzero(unit[1:] != unit[:-1]) + 1))
+    present = unit[first]
+    shared = np.zeros(len(units), np.bool_)
+    shared[present] = np.logical_or.reduceat(parts[:, 6] > 0, first)
+    lost = sorted(set(range(len(units))).difference(present.tolist())) if len(present) < len(units) else []
+    for k in lost:
+        if not k or not INKLESS.issuperset(units[k]):
+            raise NoInk(units[k])
+        shared[k], blank[k] = True, blank[k - 1]
+    owners = [laid.clusters[number] for number in cluster[first].tolist()]
+    pens = np.array([(owner[2] + owner[3]) / 2 for owner in owners])
+    centres = np.where(laid.bent[cluster[first]], (left + right)[first] / 2, pens)
+    return _Rims(x, y, first, present, shared, np.array(blank), centres, lost)
 
 
 def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
@@ -284,33 +420,19 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
     """
     moved = _Mover(laid, path)
     shapes = _glyphs(laid, moved)
-    starts = list(accumulate(map(len, units[:-1]), initial=0))
-    blank = np.array([unit.isspace() for unit in units])
-    parts = sorted(unit_parts(starts, blank.tolist(), laid.clusters, laid.top, laid.bottom))
-    unit, cluster, left, top, right, bottom, alike = (np.array(column) for column in zip(*parts, strict=True))
-    # Around each box, along its top and bottom.
-    xs = left[:, None] + (right - left)[:, None] * _TWICE
-    rim_x, rim_y = moved(xs, np.repeat(np.stack((top, bottom), 1), len(_SIDES), axis=1), cluster)
-    first = np.flatnonzero(np.diff(unit, prepend=-1))
-    present = unit[first]
-    _, _, angle = path.at(np.where(laid.bent[cluster[first]], (left + right)[first] / 2, moved.pens[cluster[first]]))
+    rims = _rims(laid, moved, units)
+    _, _, angle = path.at(rims.centres)
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     # In each unit's own direction its box, turned back.
-    number = np.repeat(np.arange(len(first)), np.diff(first, append=len(unit)))
-    c, s = cos[number], sin[number]
-    along, down = rim_x * c + rim_y * s, rim_y * c - rim_x * s
-    low, high = np.minimum.reduceat, np.maximum.reduceat
-    left, top, right, bottom = low(along.min(1), first), low(down.min(1), first), high(along.max(1), first), high(down.max(1), first)
-    a, d = np.stack((left, right, right, left), 1), np.stack((top, top, bottom, bottom), 1)
+    many = np.diff(rims.first, append=len(rims.x))
+    c, s = np.repeat(cos, many, axis=0), np.repeat(sin, many, axis=0)
+    left, top, right, bottom = _boxes(rims, rims.x * c + rims.y * s, rims.y * c - rims.x * s).T
+    along, down = np.array((left, right, right, left)).T, np.array((top, top, bottom, bottom)).T
     quads = np.empty((len(units), 4, 2))
-    quads[present, :, 0] = a * cos - d * sin
-    quads[present, :, 1] = a * sin + d * cos
-    shared = np.zeros(len(units), np.bool_)
-    shared[present] = np.logical_or.reduceat(alike, first)
-    for k in sorted(set(range(len(units))) - set(present.tolist())):
-        if not k or not INKLESS.issuperset(units[k]):
-            raise NoInk(units[k])
-        quads[k], shared[k], blank[k] = quads[k - 1], True, blank[k - 1]
+    quads[rims.present, :, 0] = along * cos - down * sin
+    quads[rims.present, :, 1] = along * sin + down * cos
+    for k in rims.lost:
+        quads[k] = quads[k - 1]
 
     inked = [cluster for cluster in laid.clusters if cluster[6] > cluster[4]]
     s = np.linspace(min(c[4] for c in inked), max(c[6] for c in inked), OUTLINE_POINTS)
@@ -321,7 +443,15 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
     leg = (s[-1] - s[0]) / (OUTLINE_POINTS - 1)
     half = laid.height / 2 + bow + leg * leg / (8 * path.tightest)
     outline = np.concatenate((path.offset(s, -half), path.offset(s[::-1], half)))
-    return Along(shapes, quads, shared, blank, outline, -moved.middle)
+    return Along(shapes, quads, rims.shared, rims.blank, outline)
+
+
+def _boxes(rims: _Rims, x: Floats, y: Floats) -> Floats:
+    """Left, top, right and bottom of each unit that has parts."""
+    boxes = np.empty((len(rims.first), 4))
+    boxes[:, 0], boxes[:, 1] = np.minimum.reduceat(x.min(1), rims.first), np.minimum.reduceat(y.min(1), rims.first)
+    boxes[:, 2], boxes[:, 3] = np.maximum.reduceat(x.max(1), rims.first), np.maximum.reduceat(y.max(1), rims.first)
+    return boxes
 
 
 def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
@@ -332,6 +462,7 @@ def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
         ppem: pixels per em.
         stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
     """
+    pad = 0 if stamp is None else ppem
     whole = line.shapes.points if stamp is None else np.concatenate((line.shapes.points, stamp.shapes.points))
     low, high = whole.min(0), whole.max(0)
     origin = np.floor(low * ppem).astype(int)
@@ -339,57 +470,56 @@ def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
     quads = (line.quads * ppem - origin).astype(np.float32)
     boxes = np.concatenate((quads.min(1), quads.max(1)), 1).clip(0, (width, height, width, height))
     outline = (line.outline * ppem - origin).astype(np.float32)
-    mask = line.shapes.drawn(ppem, origin, width, height)
+    mask = line.shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
+    printed = None if stamp is None else stamp.drawn(mask, ppem, origin - pad, pad, None)
+    if pad:
+        mask = np.ascontiguousarray(mask[pad:-pad, pad:-pad])
     ink = Ink(mask, boxes, line.shared, line.blank, float(height), ppem, quads=quads, outline=outline)
-    if stamp is not None:
-        ink.stamp = stamp.drawn(mask, ppem, origin)
+    ink.stamp = printed
     return ink
 
 
-def unwrap(line: Along, ppem: int, slack: float, rng: np.random.Generator, stamp: Prints | None = None) -> Ink:
-    """Draw a line and straighten it by its outline, as a detector would find it.
+def straighten(
+    laid: Laid,
+    path: Path,
+    units: Sequence[str],
+    ppem: int,
+    slack: float,
+    rng: np.random.Generator,
+    stamp: Prints | None = None,
+) -> Ink:
+    """Draw a line as it is when it has been moved onto a path, and that was straightened by a polygon found around it.
+
+    That is worked out on the outlines: no pixel is interpolated.
 
     Args:
-        line: the line.
-        ppem: pixels per em, before and after.
-        slack: standard deviation in em by which the outline is off, more here and less there.
+        laid: the line.
+        path: the path.
+        units: the line cut into units.
+        ppem: pixels per em.
+        slack: standard deviation in em by which top and bottom of the polygon are off, more here and less there.
         rng: source of that.
-        stamp: what is printed with it and straightened with it, as far as `BESIDE` em from the ink.
+        stamp: what is printed beside it, already straight: x is the arc length, y how far below the path.
+
+    Raises:
+        NoInk: a unit that is not blank has no ink.
     """
+    moved = _Straightener(laid, path, slack, rng)
+    shapes = _glyphs(laid, moved)
+    rims = _rims(laid, moved, units)
     pad = 0 if stamp is None else math.ceil(BESIDE * ppem)
-    room = math.ceil((_ROOM + 3 * slack) * ppem) + pad
-    points = line.shapes.points
-    origin = np.floor(points.min(0) * ppem).astype(int) - pad
-    width, height = (np.ceil(points.max(0) * ppem).astype(int) + pad - origin).tolist()
-    polygon = line.outline * ppem - origin
-    if slack:
-        off = rng.standard_normal((2, _SWAYS.shape[1], 2)) * (slack * ppem)
-        polygon += np.concatenate((_SWAYS @ off[0], _SWAYS @ off[1]))
-    band = geometry.Ribbon(polygon[:OUTLINE_POINTS], polygon[: OUTLINE_POINTS - 1 : -1])
-    warp = geometry.Warp(band).then(geometry.translation(room, room))
-    where = warp.map(math.ceil(band.width) + 2 * room, math.ceil(band.height) + 2 * room)
-
-    def straightened(mask: NDArray[Any]) -> NDArray[Any]:
-        # The stubs do not know that the second map may be absent.
-        return cv2.remap(mask, where, None, cv2.INTER_LINEAR)  # type: ignore[call-overload,no-any-return]
-
-    bent = line.shapes.drawn(ppem, origin, width, height)
-    mask = straightened(bent)
-    left, top, wide, tall = cv2.boundingRect(mask)
-    # The sides of the quads are bent by now.
-    quads = line.quads * ppem - origin
-    rim = quads[:, :, None] + (np.roll(quads, -1, 1) - quads)[:, :, None] * _SIDES[:-1, None]
-    moved = warp.forward(rim.reshape(len(rim), -1, 2)) - np.array((left, top), np.float32)
-    boxes = np.concatenate((moved.min(1), moved.max(1)), 1)
-    np.clip(boxes, 0, np.array((wide, tall) * 2, np.float32), out=boxes)
-    cut = np.ascontiguousarray(mask[top : top + tall, left : left + wide])
-    # The path was where the middle of the line is.
-    ink = Ink(cut, boxes, line.shared, line.blank, room + band.height / 2 + line.baseline * ppem - top, ppem)
+    low, high = shapes.points.min(0), shapes.points.max(0)
+    origin = np.floor(low * ppem).astype(int)
+    width, height = (np.ceil(high * ppem).astype(int) - origin).tolist()
+    boxes = np.empty((len(units), 4), np.float32)
+    boxes[rims.present] = _boxes(rims, rims.x, rims.y) * ppem - np.tile(origin, 2)
+    for k in rims.lost:
+        boxes[k] = boxes[k - 1]
+    mask = shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
+    ink = Ink(mask, boxes, rims.shared, rims.blank, -laid.middle * ppem - float(origin[1]), ppem)
     if stamp is not None:
-        printed = stamp.drawn(bent, ppem, origin)
-        rows, columns = slice(top - pad, top + tall + pad), slice(left - pad, left + wide + pad)
-        under = None if printed.under is None else straightened(printed.under)[rows, columns]
-        ink.stamp = Stamp(straightened(printed.mask)[rows, columns], under, pad, stamp.colour)
+        ink.stamp = stamp.drawn(mask, ppem, origin - pad, pad, path)
+        ink.mask = np.ascontiguousarray(mask[pad : pad + height, pad : pad + width])
     return ink
 
 

@@ -69,6 +69,12 @@ class Path:
         """x, y and direction at arc lengths, in arrays of the same shape."""
         return np.interp(s, self._s, self._x), np.interp(s, self._s, self._y), np.interp(s, self._s, self._angles)
 
+    def curvature(self, s: Floats) -> Floats:
+        """Radians per unit of length by which the path turns at arc lengths, clockwise for positive ones."""
+        leg = np.clip(np.searchsorted(self._s, s) - 1, 1, len(self._s) - 3)
+        turned: Floats = (self._angles[leg + 1] - self._angles[leg]) / (self._s[leg + 1] - self._s[leg])
+        return turned
+
     def offset(self, s: Floats, down: Floats | float) -> Floats:
         """(..., 2): the points beside those at arc lengths `s`, `down` to the right of the direction of travel."""
         x, y, angle = self.at(s)
@@ -137,20 +143,19 @@ def ellipse(length: float, across: float, down: float, beyond: float = 0.0) -> P
         down: half axis up and down, of the same sign.
         beyond: how far it goes on at both ends.
     """
-    t = np.linspace(-math.pi, math.pi, 4 * _STEPS + 1)
-    x, y = across * np.sin(t), down * (1 - np.cos(t))
-    angles = np.unwrap(np.arctan2(np.gradient(y, t), np.gradient(x, t)))
-    s = np.concatenate(((0.0,), np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
-    s -= s[2 * _STEPS]
-    wanted = np.linspace(-length / 2 - beyond, length / 2 + beyond, _STEPS + 1)
-    if wanted[-1] > s[-1]:
-        # Round and round, for as far as anyone may ask.
-        whole, turn = s[-1] - s[0], math.copysign(2 * math.pi, angles[-1] - angles[0])
-        s = np.concatenate((s - whole, s[1:], s[1:] + whole))
-        x, y = (np.concatenate((v, v[1:], v[1:])) for v in (x, y))
-        angles = np.concatenate((angles - turn, angles[1:], angles[1:] + turn))
-    points = np.stack((np.interp(wanted, s, x), np.interp(wanted, s, y)), 1)
-    return Path(points, -beyond, np.interp(wanted, s, angles))
+    if across == down:
+        return arc(length, across, beyond)
+    wide, sign = abs(across), math.copysign(1.0, down)
+    # Round and round, for as far as anyone may ask.
+    t = np.linspace(-2 * math.pi, 2 * math.pi, 4 * _STEPS + 1)
+    x, y = wide * np.sin(t), down * (1 - np.cos(t))
+    s = np.zeros(len(t))
+    np.cumsum(np.hypot(x[1:] - x[:-1], y[1:] - y[:-1]), out=s[1:])
+    at = np.interp(np.linspace(-length / 2 - beyond, length / 2 + beyond, _STEPS + 1), s - s[2 * _STEPS], t)
+    angles = np.arctan2(down * np.sin(at), wide * np.cos(at))
+    # arctan2 leaps where the direction does not.
+    angles += 2 * math.pi * np.round((sign * at - angles) / (2 * math.pi))
+    return Path(np.stack((wide * np.sin(at), down * (1 - np.cos(at))), 1), -beyond, angles)
 
 
 def wave(length: float, amplitude: float, wavelength: float, phase: float = 0.0, beyond: float = 0.0) -> Path:

@@ -4,68 +4,71 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
 
 from synth.recipe import SealLine
-from synth.render.curve import BEYOND, Along, Laid, Prints, Shapes, between, fitting, glyphs_along, move_along
+from synth.render.curve import BESIDE, BEYOND, Laid, Page, Prints, Shapes, between, fitting, glyphs_along
 from synth.render.path import Floats, Path, ellipse, straight
 
 _COLOURS = {"red": (40.0, 30.0, 205.0), "blue": (190.0, 70.0, 30.0), "violet": (160.0, 45.0, 120.0), "black": (30.0,) * 3}
 _FILLED = 0.86  # of a ring, by one text or by two
 _APART = 0.08  # of a ring, between two
-_WIDEST = 0.9  # em between letters that are spaced out
+_WIDEST = 0.5  # em between letters that are spaced out
 _SMALLEST_LINE = 0.35  # of the size of the ring's text, for other lines
 _LEADING = 1.25
+_TALL = 1.3  # a ring's radius over the line's height, at least
+_LEAST_RADIUS = 1.5  # em
 
 Chosen = TypeVar("Chosen", bound=str)
 
 
-def others_wanted(config: SealLine, rng: np.random.Generator) -> tuple[int, bool, bool]:
-    """What else is printed: lines within, whether a text on the other side of the ring, whether it is over text."""
-    low, high = config.lines
-    return low + int(rng.random() * (high - low + 1)), rng.random() < config.opposite, rng.random() < config.over
+@dataclass(slots=True)
+class Seal:
+    """A line as a stamp prints it.
+
+    Attributes:
+        laid: the line.
+        path: what it is on.
+        prints: what is printed beside it: where it is, or, if the line is to be straightened, by arc length and distance
+            below the path.
+    """
+
+    laid: Laid
+    path: Path
+    prints: Prints
 
 
-def stamped(
-    config: SealLine,
-    lay: Callable[[float], Laid],
-    units: Sequence[str],
-    lines: Sequence[Laid],
-    opposite: Laid | None,
-    under: Laid | None,
-    rng: np.random.Generator,
-) -> tuple[Along, Prints]:
-    """A line as a stamp prints it, and what is printed beside it.
+def make_seal(
+    config: SealLine, lay: Callable[[float], Laid], other: Callable[[], Laid | None], rng: np.random.Generator
+) -> Seal:
+    """A random stamp around a line.
 
     Args:
         config: how.
-        lay: lays the line out, with that much letter spacing in em.
-        units: the line cut into units.
-        lines: other lines, for the middle or for the same box.
-        opposite: a text for the other side of the ring.
-        under: a text that was on the paper before.
+        lay: lays the line out, with that much more letter spacing in em.
+        other: lays out another text; None where that does not go.
         rng: source of all choices.
 
     Raises:
         TooLong: for the ring, by more than it may be shrunk.
-        NoInk: a unit that is not blank has no ink.
     """
     laid = lay(0.0)
     shape = _chosen(config.shapes, rng)
     if shape == "square":
-        line = move_along(laid, straight(laid.length), units)
-        printed = _box(config, laid, lines, rng)
+        path, shapes = straight(laid.length), _box(config, laid, other, rng)
     else:
-        line, printed = _ring(config, lay, laid, units, lines, opposite, shape == "oval", rng)
+        laid, path, shapes = _ring(config, laid, lay, other, shape == "oval", rng)
     double = None
     if rng.random() < config.twice:
         angle, away = 2 * math.pi * rng.random(), 0.04 + 0.08 * rng.random()
         double = away * math.cos(angle), away * math.sin(angle)
-    paper = None if under is None else _page(under, np.concatenate((line.shapes.points, printed.points)), rng)
-    return line, Prints(printed, paper, double, _COLOURS[_chosen(config.colours, rng)])
+    under = other() if rng.random() < config.over else None
+    page = None if under is None else _page(under, rng)
+    return Seal(laid, path, Prints(Shapes.joined(shapes), page, double, _COLOURS[_chosen(config.colours, rng)]))
 
 
 def _chosen(weights: Mapping[Chosen, float], rng: np.random.Generator) -> Chosen:
@@ -77,20 +80,18 @@ def _chosen(weights: Mapping[Chosen, float], rng: np.random.Generator) -> Chosen
 
 def _ring(
     config: SealLine,
-    lay: Callable[[float], Laid],
     laid: Laid,
-    units: Sequence[str],
-    lines: Sequence[Laid],
-    opposite: Laid | None,
+    lay: Callable[[float], Laid],
+    other: Callable[[], Laid | None],
     oval: bool,
     rng: np.random.Generator,
-) -> tuple[Along, Shapes]:
+) -> tuple[Laid, Path, list[Shapes]]:
+    """The line, spaced out if it is short; its path; and what else there is."""
     ratio = between(config.ratio, rng) if oval else 1.0
     # The circumference of an ellipse whose half axes are r · ratio and r, over that of a circle of radius r (Ramanujan).
     h = ((ratio - 1) / (ratio + 1)) ** 2
     longer = (1 + ratio) / 2 * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))
-    tightest = max(1.3 * laid.height * ratio, 1.5)
-    radius = max(between(config.radius, rng) / math.sqrt(longer), tightest)
+    radius = max(between(config.radius, rng) / math.sqrt(longer), _TALL * laid.height * ratio, _LEAST_RADIUS)
     radius = fitting(laid.length / (2 * math.pi * longer * _FILLED), radius, config.smallest)
     around = 2 * math.pi * radius * longer
     spread = between(config.spread, rng) * around
@@ -102,34 +103,38 @@ def _ring(
         """The ring's centre at the origin."""
         return ellipse(length, up * radius * ratio, up * radius, BEYOND).moved(0.0, -up * radius)
 
-    line = move_along(laid, path(laid.length, sign), units)
-    half = laid.height / 2
-    shapes: list[Shapes] = []
-    if opposite is not None and laid.length + opposite.length < around * (_FILLED - _APART):
-        shapes.append(glyphs_along(opposite, path(opposite.length, -sign)))
-        half = max(half, opposite.height / 2)
+    half, wider = laid.height / 2, radius * (ratio - 1)
     gap, thick = 0.12 + 0.25 * rng.random(), 0.04 + 0.09 * rng.random()
     inner = radius - half - 0.15
+    lines: list[tuple[float, float]] = []  # between distances from the middle of the text, outwards
     if rng.random() < config.border:
-        outer = radius + half + gap
-        shapes.append(_band(radius * (ratio - 1), outer, outer + thick))
+        lines.append((half + gap, half + gap + thick))
         if rng.random() < config.double:
             if rng.random() < 0.5:
                 # A finer line beside the border, or on the inner side of the text.
-                shapes.append(_band(radius * (ratio - 1), outer - 0.1, outer - 0.1 + thick / 3))
+                lines.append((half + gap - 0.1, half + gap - 0.1 + thick / 3))
             elif inner > gap + 0.5:
                 inner = radius - half - gap
-                shapes.append(_band(radius * (ratio - 1), inner - thick / 2, inner))
-    wide = inner + radius * (ratio - 1)
+                lines.append((-half - gap - thick / 2, -half - gap))
+    if config.unwrap:
+        # Nothing further away is seen.
+        shapes = [_bar(-BESIDE, laid.length + BESIDE, *sorted((-sign * a, -sign * b))) for a, b in lines]
+        return laid, path(laid.length, sign), shapes or [_bar(-3.0, -2.9, 0.0, 0.1)]
+    shapes = [_oval(wider, radius + a, radius + b) for a, b in lines]
+    if rng.random() < config.opposite:
+        opposite = other()
+        if opposite is not None and laid.length + opposite.length < around * (_FILLED - _APART):
+            shapes.append(glyphs_along(opposite, path(opposite.length, -sign)))
+    low, high = config.lines
+    within = [found for found in (other() for _ in range(low + int(rng.random() * (high - low + 1)))) if found]
     starred = rng.random() < config.star and inner > 0.5
     if starred:
-        size = min(inner * (0.35 + 0.25 * rng.random()), 1.6) * (0.6 if lines else 1.0)
-        shapes.append(_star(size, -0.35 * inner if lines else 0.0))
+        size = min(inner * (0.35 + 0.25 * rng.random()), 1.6) * (0.6 if within else 1.0)
+        shapes.append(_star(size, -0.35 * inner if within else 0.0))
     top = (0.1 if starred else -0.45) * inner
-    shapes += _stacked(lines, top, 0.75 * inner, lambda y: 1.8 * wide * math.sqrt(max(1 - (y / inner) ** 2, 0.0)), rng)
-    if not shapes:
-        shapes.append(_star(0.15, 0.0))
-    return line, Shapes.joined(shapes)
+    wide = 1.8 * (inner + wider)
+    shapes += _stacked(within, top, 0.75 * inner, lambda y: wide * math.sqrt(max(1 - (y / inner) ** 2, 0.0)), rng)
+    return laid, path(laid.length, sign), shapes or [_star(0.15, 0.0)]
 
 
 def _stacked(
@@ -150,68 +155,60 @@ def _stacked(
     return shapes
 
 
-def _box(config: SealLine, laid: Laid, lines: Sequence[Laid], rng: np.random.Generator) -> Shapes:
+def _box(
+    config: SealLine, laid: Laid, other: Callable[[], Laid | None], rng: np.random.Generator
+) -> list[Shapes]:
     """A box around a line that begins at the origin, and around others above and below."""
     shapes: list[Shapes] = []
     x0, x1, y0, y1 = 0.0, laid.length, -laid.height / 2, laid.height / 2
-    for other in lines:
-        size = min((0.6 + 0.4 * rng.random()), 1.3 * laid.length / max(other.length, 0.1))
+    low, high = config.lines
+    for _ in range(low + int(rng.random() * (high - low + 1))):
+        more = other()
+        if more is None:
+            continue
+        size = min((0.6 + 0.4 * rng.random()), 1.3 * laid.length / max(more.length, 0.1))
         if size < _SMALLEST_LINE:
             continue
-        high = other.height * size
+        tall = more.height * size
         gap = 0.2 + 0.2 * rng.random()
         above = rng.random() < 0.5
-        y = y0 - gap - high / 2 if above else y1 + gap + high / 2
-        x = (laid.length - other.length * size) / 2
-        shapes.append(glyphs_along(other, straight(other.length)).placed(size, x, y))
-        x0, x1 = min(x0, x), max(x1, x + other.length * size)
-        y0, y1 = (y - high / 2, y1) if above else (y0, y + high / 2)
+        y = y0 - gap - tall / 2 if above else y1 + gap + tall / 2
+        x = (laid.length - more.length * size) / 2
+        shapes.append(glyphs_along(more, straight(more.length)).placed(size, x, y))
+        x0, x1 = min(x0, x), max(x1, x + more.length * size)
+        y0, y1 = (y - tall / 2, y1) if above else (y0, y + tall / 2)
     gap, thick = 0.2 + 0.25 * rng.random(), 0.05 + 0.1 * rng.random()
     if rng.random() < config.border or not shapes:
-        shapes.append(_frame(x0 - gap, y0 - gap, x1 + gap, y1 + gap, thick))
+        shapes += _frame(x0 - gap, y0 - gap, x1 + gap, y1 + gap, thick)
         if rng.random() < config.double:
             gap += thick + 0.1
-            shapes.append(_frame(x0 - gap, y0 - gap, x1 + gap, y1 + gap, thick / 2))
-    return Shapes.joined(shapes)
+            shapes += _frame(x0 - gap, y0 - gap, x1 + gap, y1 + gap, thick / 2)
+    return shapes
 
 
-def _page(under: Laid, within: Floats, rng: np.random.Generator) -> Shapes:
-    """Lines of print behind a stamp, as far as it reaches."""
-    (x0, y0), (x1, y1) = within.min(0), within.max(0)
-    size = 0.45 + 0.5 * rng.random()
-    angle = (rng.random() - 0.5) * 0.5
-    row = glyphs_along(under, straight(under.length))
+def _page(under: Laid, rng: np.random.Generator) -> Page:
+    """Print behind a stamp."""
+    size, angle = 0.45 + 0.5 * rng.random(), (rng.random() - 0.5) * 0.5
     step, length = under.height * size * (1.3 + 0.7 * rng.random()), (under.length + 0.5) * size
-    reach = math.hypot(x1 - x0, y1 - y0) / 2 + step
-    rows, columns = min(math.ceil(2 * reach / step), 24), min(math.ceil(2 * reach / length) + 1, 12)
-    shift = rng.random(rows)
-    shapes = []
-    middle = (x0 + x1) / 2, (y0 + y1) / 2
-    for number in range(rows):
-        for column in range(columns):
-            x, y = (column - shift[number]) * length - reach, (number - rows / 2) * step
-            at_x = middle[0] + x * math.cos(angle) - y * math.sin(angle)
-            at_y = middle[1] + x * math.sin(angle) + y * math.cos(angle)
-            if -length < at_x - x0 + length and at_x < x1 + 1 and -2 * step < at_y - y0 + length and at_y < y1 + length:
-                shapes.append(row.placed(size, at_x, at_y, angle))
-    return Shapes.joined(shapes or [row])
+    row = glyphs_along(under, straight(under.length)).placed(size, 0.0, under.height * size / 2)
+    return Page(row, length, step, angle, (rng.random() * length, rng.random() * step))
 
 
-def _band(longer: float, inner: float, outer: float) -> Shapes:
-    """An oval line around the origin: of a ring of radii `inner` to `outer`, `longer` to either side."""
+def _oval(longer: float, inner: float, outer: float) -> Shapes:
+    """A line around the origin: of a ring of radii `inner` to `outer`, `longer` to either side."""
     t = np.linspace(0, 2 * math.pi, 96, endpoint=False)
     one = np.stack((np.cos(t), np.sin(t)), 1)
     return _polygons(one * (outer + longer, outer), one[::-1] * (inner + longer, inner))
 
 
-def _frame(x0: float, y0: float, x1: float, y1: float, thick: float) -> Shapes:
-    """A box: `thick` outwards from four edges."""
-    inner = np.array(((x0, y0), (x0, y1), (x1, y1), (x1, y0)))
-    return _polygons(
-        np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
-        + np.array(((-1, -1), (1, -1), (1, 1), (-1, 1))) * thick,
-        inner,
-    )
+def _bar(x0: float, x1: float, y0: float, y1: float) -> Shapes:
+    return _polygons(np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1))))
+
+
+def _frame(x0: float, y0: float, x1: float, y1: float, thick: float) -> list[Shapes]:
+    """A box: bars outwards from four edges."""
+    left, top, right, bottom = x0 - thick, y0 - thick, x1 + thick, y1 + thick
+    return [_bar(left, right, top, y0), _bar(left, right, y1, bottom), _bar(left, x0, y0, y1), _bar(x1, right, y0, y1)]
 
 
 def _star(radius: float, y: float) -> Shapes:
