@@ -315,7 +315,7 @@ class _Scene:
         # Of cells of the picture: which are taken, and sums of grey and of its square.
         size = (max(width // _CELL, 1), max(height // _CELL, 1))
         # What is finer than a quarter of a cell does not disturb a reader.
-        quarters = cv2.resize(image, (4 * size[0], 4 * size[1]), interpolation=cv2.INTER_AREA)
+        quarters = cv2.resize(image, (4 * size[0], 4 * size[1]), interpolation=cv2.INTER_LINEAR)
         grey = cv2.cvtColor(quarters, cv2.COLOR_BGR2GRAY).astype(np.float32)
         self._taken = np.zeros(size[::-1], np.uint8)
         self._mean = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
@@ -332,26 +332,28 @@ class _Scene:
             busy: greatest standard deviation of grey within it.
             rng: draws places; of those that are free the calmest is taken.
         """
-        height, width = self.ink.shape
-        low, high = rim.min(0), rim.max(0)
-        size = high - low
-        beyond = 0.6 * size if cut else np.zeros(2)
+        low = rim.min(0)
+        shape = _cells(rim - low)
+        high, wide = shape.shape
+        rows, columns = self._taken.shape
+        beyond_x, beyond_y = (int(0.6 * wide), int(0.6 * high)) if cut else (0, 0)
+        if wide > columns + beyond_x or high > rows + beyond_y:
+            return None
         best: tuple[float, tuple[float, float]] | None = None
         for x, y in rng.random((_PLACES, 2)).tolist():
-            left = -beyond[0] + (width - size[0] + 2 * beyond[0]) * x
-            top = -beyond[1] + (height - size[1] + 2 * beyond[1]) * y
-            shift = (float(left - low[0]), float(top - low[1]))
-            where = self._cells(rim + np.array(shift, np.float32))
-            if where is None:
+            left = int((columns - wide + 2 * beyond_x + 1) * x) - beyond_x
+            top = int((rows - high + 2 * beyond_y + 1) * y) - beyond_y
+            window = (slice(max(top, 0), max(top + high, 0)), slice(max(left, 0), max(left + wide, 0)))
+            taken = self._taken[window]
+            inside = shape[max(-top, 0) :, max(-left, 0) :][: taken.shape[0], : taken.shape[1]]
+            if not inside.any() or (taken & inside).any():
                 continue
-            rows, inside = where
-            if (self._taken[rows] & inside).any():
-                continue
-            count = max(int(np.count_nonzero(inside)), 1)
-            mean = float(self._mean[rows][inside > 0].sum()) / count
-            spread = math.sqrt(max(float(self._square[rows][inside > 0].sum()) / count - mean * mean, 0.0))
+            weight = inside.astype(np.float32)
+            count = float(weight.sum())
+            mean = float((self._mean[window] * weight).sum()) / count
+            spread = math.sqrt(max(float((self._square[window] * weight).sum()) / count - mean * mean, 0.0))
             if spread <= busy and (best is None or spread < best[0]):
-                best = spread, shift
+                best = spread, (float(left * _CELL - low[0]), float(top * _CELL - low[1]))
                 if math.isinf(busy):
                     break
         return None if best is None else best[1]
@@ -361,25 +363,22 @@ class _Scene:
         middle = rim.mean(0)
         away = rim - middle
         grown = rim + away * (around / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1.0))
-        where = self._cells(grown.astype(np.float32))
-        if where is not None:
-            rows, inside = where
-            self._taken[rows] |= inside
+        low = np.floor(grown.min(0) / _CELL) * _CELL
+        shape = _cells((grown - low).astype(np.float32))
+        left, top = (low / _CELL).astype(int).tolist()
+        taken = self._taken[max(top, 0) : max(top + shape.shape[0], 0), max(left, 0) : max(left + shape.shape[1], 0)]
+        taken |= shape[max(-top, 0) :, max(-left, 0) :][: taken.shape[0], : taken.shape[1]]
 
-    def _cells(self, rim: NDArray[np.float32]) -> tuple[tuple[slice, slice], NDArray[np.uint8]] | None:
-        """The cells that an outline touches, as a window of the map and a mask within it."""
-        rows, columns = self._taken.shape
-        points = rim / _CELL
-        x0, y0 = np.clip(np.floor(points.min(0)).astype(int), 0, (columns, rows)).tolist()
-        x1, y1 = np.clip(np.ceil(points.max(0)).astype(int), 0, (columns, rows)).tolist()
-        if x1 <= x0 or y1 <= y0:
-            return None
-        inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        corners = np.round((points - (x0 + 0.5, y0 + 0.5)) * 16).astype(np.int32)
-        cv2.fillPoly(inside, [corners], 255, cv2.LINE_8, 4)
-        # Whatever it touches, be it by its edge alone.
-        cv2.polylines(inside, [corners], True, 255, 1, cv2.LINE_8, 4)
-        return (slice(y0, y1), slice(x0, x1)), inside
+
+def _cells(rim: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The cells that an outline touches, be it by its edge alone: 1 in a mask from the origin on."""
+    points = rim / _CELL
+    columns, rows = (np.ceil(points.max(0) + 1e-3).astype(int)).tolist()
+    inside = np.zeros((max(rows, 1), max(columns, 1)), np.uint8)
+    corners = np.round((points - 0.5) * 16).astype(np.int32)
+    cv2.fillPoly(inside, [corners], 1, cv2.LINE_8, 4)
+    cv2.polylines(inside, [corners], True, 1, 1, cv2.LINE_8, 4)
+    return inside
 
 
 def _rim(width: int, height: int) -> NDArray[np.float32]:

@@ -92,7 +92,7 @@ class Scene(Section):
     """Scenes (the kind `scene`): texts on signs and surfaces of a picture; colours and effects as for lines."""
 
     side: _Sides = Field((560, 900), description="longer side of the picture, pixels")
-    blocks: CountRange = Field((1, 9), description="groups of lines that lie alike; fewer where there is no room")
+    blocks: CountRange = Field((2, 10), description="groups of lines that lie alike; fewer where there is no room")
     lines: CountRange = Field((1, 4), description="lines in a group; fewer are more frequent")
     words: CountRange = Field((1, 3), description="words in a line")
     em: ShareRange = Field(
