@@ -50,6 +50,7 @@ _MOST_LISTED: Final = 60
 _ROWS: Final = 10
 _PER_UNIT: Final = 200  # labels with each unit that the commands ask for
 _PPEM: Final = 40
+_TALL: Final = 48  # pixels of a line of clusters: at 32, marks and stacks are a pixel or two
 
 
 @dataclass(frozen=True)
@@ -564,7 +565,9 @@ def _next(d: Description) -> list[str]:
     if entry:
         lines.append(f"  synth fonts install {entry.code}")
     if language:
-        lines.append(f"  synth corpus build --locale {language} --output {corpus}    # or texts of your own, one a line")
+        lines.append(
+            f"  synth corpus build --locale {language} --output {corpus}    # or texts of your own, one a line"
+        )
     lines += [
         f"  synth fonts audit --corpus {corpus}",
         f"  synth charset build --corpus {corpus} --unit {d.unit} --output {charset}",
@@ -583,6 +586,8 @@ def _overrides(d: Description) -> list[str]:
         found.append("corpus.direction=rtl")
     if d.language:
         found.append(f"corpus.language={d.language.split('-')[0]}")
+    if d.unit == "grapheme":
+        found.append(f"layout.height={_TALL}")
     if d.digits:
         found.append(shlex.quote(f'corpus.digits="{d.digits}"'))
     return found

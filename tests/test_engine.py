@@ -235,7 +235,8 @@ def test_a_worker_that_dies_is_named(reference: Path, tmp_path: Path) -> None:
 def test_what_the_maker_raises_comes_through(tmp_path: Path, workers: int) -> None:
     with pytest.raises(ScriptoriumError, match=r"^corpus.txt:3: nothing there; add text$"):
         make_set(tmp_path / "a", partial(Toy, "refuse", 700), workers=workers)
-    assert (tmp_path / "a" / "manifest.json").exists()  # the first shard is good, and --resume goes on from there
+    if workers == 1:  # the first shard is good, and --resume goes on from there; of two workers, one may be ahead
+        assert (tmp_path / "a" / "manifest.json").exists()
     with pytest.raises(ScriptoriumError, match=r"nothing there; add text$"):
         make_set(tmp_path / "none", partial(Toy, "refuse", 300), workers=workers)
     assert not (tmp_path / "none").exists()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -176,6 +177,15 @@ def test_fonts_that_are_there_and_those_to_be_had(dejavu: list[Path], tmp_path: 
     assert image is not None
     columns = np.flatnonzero((image[26:] < 128).any(0))
     assert columns.size and image.shape[1] - columns[-1] < 16  # a line from right to left ends at the right
+
+
+def test_the_commands_can_be_pasted_and_fit_a_script_without_a_recipe() -> None:
+    lines = report(describe("Balinese"), [])[0].partition("\nnext\n")[2].splitlines()
+    words = [shlex.split(line, comments=True) for line in lines]
+    assert [line[:3] for line in words[1:3]] == [["synth", "corpus", "build"], ["synth", "fonts", "audit"]]
+    (generate,) = [line for line in words if line[1] == "generate"]
+    assert {"corpus.unit=grapheme", "corpus.piece=line", "corpus.language=ban", "layout.height=48"} <= set(generate)
+    assert words[-1] == ["synth", "verify", "data/"]
 
 
 def test_a_script_that_no_font_has(dejavu: list[Path], tmp_path: Path) -> None:
