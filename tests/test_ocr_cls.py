@@ -225,7 +225,7 @@ def test_shipped_configurations(name: str) -> None:
     config = load_config(f"configs/cls/{name}.yml")
     assert isinstance(config, ClsConfig) and config.Preprocess.kind == name
     classes = len(config.PostProcess.label_list)
-    model = build_classifier(config.Architecture, config.Preprocess.kind, classes, config.Preprocess.channels)
+    model = build_classifier(config.Architecture, classes, config.Preprocess.channels)
     model.eval()
     height, width = config.Preprocess.smallest
     assert list(model(paddle.zeros([2, 1, height, width])).shape) == [2, classes]
