@@ -120,7 +120,7 @@ class Decoder(Section):
 class DetPreprocess(Section):
     """How a page becomes a detector's input: scaled evenly, then padded at the right and at the bottom."""
 
-    limit_side_len: Annotated[int, Field(ge=32, le=8192)] = Field(960, description="pixels; see limit_type")
+    limit_side_len: Annotated[int, Field(ge=32, le=16384)] = Field(960, description="pixels; see limit_type")
     limit_type: Literal["max", "min"] = Field(
         "max",
         description="max: longer sides are scaled down to it; min: shorter sides are scaled up to it, 4 × at most",

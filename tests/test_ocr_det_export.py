@@ -41,9 +41,16 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     paddle.seed(5)
     with paddle.utils.unique_name.guard():
         model = build_detector(architecture, 3)
-    # Random weights say nearly nothing: a larger last layer makes maps with all probabilities.
+    rng = np.random.default_rng(7)
+    pictures = [cv2.GaussianBlur(rng.integers(0, 256, (96, 96, 3), np.uint8), (0, 0), 2) for _ in range(4)]
+    images = paddle.to_tensor(np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32) / 60 - 2)
+    with paddle.no_grad():
+        for _ in range(12):  # batch normalisation learns what pictures are like
+            model(images)
+    # Scores around zero, so that maps have all probabilities.
     last = model.head.shrunk.out
-    last.weight.set_value(last.weight.numpy() * 30)
+    last.weight.set_value(last.weight.numpy() * 2)
+    last.bias.set_value(np.zeros(1, np.float32))
     spec = DetSpec(
         architecture=architecture.model_dump(mode="json"), preprocess=DetPreprocess(limit_side_len=320, channels=3)
     )
@@ -71,7 +78,7 @@ def the_same(folder: Path, run: Path, kind: type[Any], tolerance: float) -> None
 
 
 def test_paddle_finds_as_the_network(run: Path, tmp_path: Path) -> None:
-    the_same(export_paddle(run, tmp_path / "model"), run, MapPaddleBackend, 1e-5)
+    the_same(export_paddle(run, tmp_path / "model"), run, MapPaddleBackend, 1e-4)
 
 
 def test_onnx_finds_as_the_network(run: Path, tmp_path: Path) -> None:
@@ -128,7 +135,7 @@ def entry(points: list[list[float]], text: str = "text") -> dict[str, Any]:
 GOOD = [entry([[10, 10], [90, 10], [90, 40], [10, 40]]), entry([[5, 60], [60, 60], [60, 90], [5, 90]], "###")]
 ODD = [
     *GOOD,
-    entry([[10, 10], [90, 40], [90, 10], [10, 40]]),  # crosses itself
+    entry([[10, 10], [90, 40], [90, 10], [10, 20]]),  # crosses itself
     entry([[150, 50], [260, 50], [260, 70], [150, 70]]),  # reaches beyond
     entry([[250, 50], [260, 50], [260, 70], [250, 70]]),  # beyond
     entry([[10, 10], [20, 10], [30, 10]]),  # flat
@@ -158,7 +165,7 @@ def test_the_audit_counts_what_is_wrong(tmp_path: Path, ocr: Any) -> None:
     (evaluation / "0.png").write_bytes((train / "1.png").read_bytes())
     done = ocr("audit", "-c", config(tmp_path, train, evaluation))
     assert done.code == 0
-    assert "train    mine: 4 of 4 pages can be read, 7 texts, 3 ignored; 1 page without texts" in done.out
+    assert "train    mine: 4 of 4 pages can be read, 8 texts, 3 ignored; 1 page without texts" in done.out
     for count, kind in (
         (1, "polygons wholly beyond the picture"),
         (1, "polygons without an area, left out"),
@@ -167,7 +174,7 @@ def test_the_audit_counts_what_is_wrong(tmp_path: Path, ocr: Any) -> None:
         (1, "texts too small to be learnt at any scale of the training squares"),
     ):
         assert f"{count:10,} {kind}, such as in {train / '1.png'}" in done.out
-    assert "corners: 9 with 4, 1 with 5" in done.out
+    assert "corners: 10 with 4, 1 with 5" in done.out
     assert "warning  source mine: 1 polygon wholly beyond the picture" in done.out
     assert "1 picture of mine are in theirs, too" in done.out
     html = (tmp_path / "run" / "audit.html").read_text(encoding="utf-8")

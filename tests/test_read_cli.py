@@ -104,7 +104,12 @@ def test_what_cannot_be_read_is_named_and_the_rest_read(models: Path, picture: P
     (picture.parent / "gone.mp4").write_bytes(b"nothing")
     done = ocr("read", picture.parent, picture.parent / "absent.png", "--det", models, "--rec", models)
     assert done.code == 1 and "rec-a\nrec-b\n" in done.out
-    for said in ("broken.png: is broken", "gone.mp4: is no film", "absent.png: cannot be read", "failed   3 inputs"):
+    for said in (
+        "broken.png: is no picture",
+        "gone.mp4: is no film",
+        "absent.png: cannot be read",
+        "failed   3 inputs",
+    ):
         assert said in done.err
 
 

@@ -44,7 +44,8 @@ from ocr.infer.detector import MapBackend, MapModelBackend, load_detector
 from ocr.infer.direction import ClsBackend, ClsModelBackend, load_classifier
 from ocr.spec import AnySpec, ClsSpec, DetSpec, load_spec
 
-_TOLERANCE = 1e-4  # a wrong conversion is further away; rounding in deep networks comes near 1e-5
+# A wrong conversion is further away; rounding in deep networks comes near 1e-5, at the steep borders of maps 1e-4.
+_TOLERANCE, _MAP_TOLERANCE = 1e-4, 1e-3
 _OPSET = 17
 
 _AnyBackend: TypeAlias = Backend | MapBackend | ClsBackend
@@ -163,14 +164,15 @@ def _compare(one: _AnyBackend, other: _AnyBackend) -> None:
     """Make sure that two backends agree at several sizes of pictures and of batch."""
     rng = np.random.default_rng(0)
     channels = one.spec.preprocess.channels
+    tolerance = _MAP_TOLERANCE if isinstance(one.spec, DetSpec) else _TOLERANCE
     for number, height, width in _sizes(one.spec):
         images = rng.integers(0, 256, (number, height, width, channels), np.uint8)
         expected, found = one.run(images), other.run(images)
         apart = float(np.abs(expected - found).max()) if expected.shape == found.shape else float("inf")
-        if not apart <= _TOLERANCE:
+        if not apart <= tolerance:
             raise ScriptoriumError(
                 f"the exported network's probabilities are {apart:.2g} away from the network's at {width} pixels of "
-                f"width, more than {_TOLERANCE:g}; nothing was written; please report it with your configuration"
+                f"width, more than {tolerance:g}; nothing was written; please report it with your configuration"
             )
 
 

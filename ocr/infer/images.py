@@ -26,6 +26,7 @@ MAX_BYTES = 256 << 20
 _SECONDS = 60.0  # for one download
 _SILENCE = 20.0  # seconds without an answer
 _CHUNK = 1 << 16
+_STRIP = 1024  # rows
 _URL = re.compile(r"https?://", re.IGNORECASE)
 SUFFIXES = frozenset(
     (
@@ -289,8 +290,14 @@ def from_pillow(picture: Image.Image, name: str = "picture") -> NDArray[np.uint8
         picture = picture.convert("L")
     elif mode not in ("L", "RGB"):
         picture = picture.convert("RGB")
-    image: NDArray[np.uint8] = np.asarray(picture)
-    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
+    if picture.mode == "L":
+        return np.asarray(picture, np.uint8)
+    image = np.empty((picture.height, picture.width, 3), np.uint8)
+    # By strips: Pillow hands pixels over by way of copies, several times a large scan.
+    for top in range(0, picture.height, _STRIP):
+        strip = picture.crop((0, top, picture.width, min(top + _STRIP, picture.height)))
+        cv2.cvtColor(np.asarray(strip), cv2.COLOR_RGB2BGR, image[top : top + _STRIP])
+    return image
 
 
 def _orientation(picture: Image.Image) -> int:

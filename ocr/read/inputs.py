@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -174,7 +175,13 @@ def _film(name: str, every: float) -> Iterator[Sheet]:
 
 
 def _opened_film(file: str, name: str, every: float) -> Iterator[Sheet]:
-    film = cv2.VideoCapture(file, cv2.CAP_FFMPEG)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: what is wrong is said here
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(0)
+    try:
+        film = cv2.VideoCapture(file, cv2.CAP_FFMPEG)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     try:
         rate = film.get(cv2.CAP_PROP_FPS) or 25.0
         promised = film.get(cv2.CAP_PROP_FRAME_COUNT)
