@@ -30,7 +30,7 @@ def squares(pages: Path, folder: Path, count: int) -> Path:
     """Cut the first pages to squares of `SIDE` with the texts that lie in them whole, and write a data set."""
     source = Shards("pages", pages) if not pages.is_file() else LabelFile("pages", pages, pages.parent)
     folder.mkdir(parents=True)
-    lines = []
+    lines: list[str] = []
     for index in range(len(source)):
         sample = source.sample(index)
         polygons, texts = parse_label(sample.text, sample.key)

@@ -8,9 +8,12 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from ocr.config import ClsArchitecture
-from ocr.models.backbones.base import Backbone
-from ocr.models.build import BACKBONES
+from ocr.models.backbones import convnet, lcnet, mobilenetv3, resnet
+from ocr.models.backbones.base import BACKBONES, Backbone
 from ocr.registry import Registry
+
+# Importing a module registers its backbones.
+_BACKBONES = (convnet, lcnet, mobilenetv3, resnet)
 
 
 class ClsHead(nn.Layer):
