@@ -23,11 +23,11 @@ from ocr.data.det import parse_label
 from ocr.data.sources import LabelFile, Shards
 
 HMEAN = 0.9
-SIDE = 320
+LEAST = 14  # pixels of a text's shorter side: maps of a quarter of the resolution show little of a smaller one
 
 
-def squares(pages: Path, folder: Path, count: int) -> Path:
-    """Cut the first pages to squares of `SIDE` with the texts that lie in them whole, and write a data set."""
+def squares(pages: Path, folder: Path, count: int, side: int) -> Path:
+    """Cut squares out of the first pages and write a data set; texts that are cut, or too small, are to be ignored."""
     source = Shards("pages", pages) if not pages.is_file() else LabelFile("pages", pages, pages.parent)
     folder.mkdir(parents=True)
     lines: list[str] = []
@@ -35,19 +35,19 @@ def squares(pages: Path, folder: Path, count: int) -> Path:
         sample = source.sample(index)
         polygons, texts = parse_label(sample.text, sample.key)
         height, width = sample.image.shape[:2]
-        left, top = max(0, (width - SIDE) // 2), max(0, (height - SIDE) // 4)
+        left, top = max(0, (width - side) // 2), max(0, (height - side) // 4)
         entries = []
         for polygon, text in zip(polygons, texts, strict=True):
-            moved = polygon - (left, top)
-            if (moved < 0).any() or (moved > SIDE).any():
-                if (moved.max(0) > 0).all() and (moved.min(0) < SIDE).all():
-                    entries.append({"transcription": "###", "points": moved.tolist()})
+            moved = polygon - np.array((left, top), np.float32)
+            if (moved.max(0) <= 0).any() or (moved.min(0) >= side).any():
                 continue
-            entries.append({"transcription": text, "points": moved.tolist()})
+            whole = (moved >= 0).all() and (moved <= side).all()
+            large = min(cv2.minAreaRect(moved)[1]) >= LEAST
+            entries.append({"transcription": text if whole and large else "###", "points": moved.tolist()})
         if sum(entry["transcription"] != "###" for entry in entries) < 3:
             continue
-        image = np.full((SIDE, SIDE, 3), 255, np.uint8)
-        part = sample.image[top : top + SIDE, left : left + SIDE]
+        image = np.full((side, side, 3), 255, np.uint8)
+        part = sample.image[top : top + side, left : left + side]
         image[: part.shape[0], : part.shape[1]] = part if part.ndim == 3 else part[..., None]
         cv2.imwrite(str(folder / f"{len(lines)}.png"), image)
         lines.append(f"{len(lines)}.png\t{json.dumps(entries)}\n")
@@ -59,7 +59,7 @@ def squares(pages: Path, folder: Path, count: int) -> Path:
     return folder
 
 
-def configuration(algorithm: str, data: Path, run: Path, steps: int, rate: float) -> DetConfig:
+def configuration(algorithm: str, data: Path, run: Path, side: int, steps: int, rate: float) -> DetConfig:
     """The light network with the head of an algorithm; no augmentation, pages as they are."""
     values: dict[str, Any] = {
         "Global": {
@@ -75,11 +75,11 @@ def configuration(algorithm: str, data: Path, run: Path, steps: int, rate: float
             "Backbone": {"name": "ConvNet", "width": 0.5},
             "Neck": {"name": "RSEFPN", "out_channels": 48},
         },
-        "Preprocess": {"limit_side_len": SIDE},
+        "Preprocess": {"limit_side_len": side},
         "Optimizer": {"name": "AdamW", "lr": {"learning_rate": rate, "warmup_epoch": 5}, "ema_decay": 0.98},
         "Train": {
             "sources": [{"name": "pages", "path": str(data)}],
-            "crop": {"size": SIDE, "scale": [1.0, 1.0], "degrees": 0, "min_side": 6},
+            "crop": {"size": side, "scale": [1.0, 1.0], "degrees": 0, "min_side": 6},
             "augment": None,
             "loader": {"batch_size_per_card": 4, "num_workers": 0},
         },
@@ -94,7 +94,10 @@ def main() -> None:
     parser.add_argument("--pages", type=Path, required=True, help="data set of synth generate --task det")
     parser.add_argument("--algorithms", nargs="+", default=["DB", "EAST", "PSE"])
     parser.add_argument("--count", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument(
+        "--side", type=int, default=320, help="pixels of the squares cut out of pages; a multiple of 32"
+    )
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rate", type=float, default=0.003)
     options = parser.parse_args()
     runtime.start(1)
@@ -102,9 +105,9 @@ def main() -> None:
 
     short = []
     with tempfile.TemporaryDirectory() as scratch:
-        data = squares(options.pages, Path(scratch, "data"), options.count)
+        data = squares(options.pages, Path(scratch, "data"), options.count, options.side)
         for algorithm in options.algorithms:
-            config = configuration(algorithm, data, Path(scratch, algorithm), options.steps, options.rate)
+            config = configuration(algorithm, data, Path(scratch, algorithm), options.side, options.steps, options.rate)
             start = time.process_time()
             train(config, False, lambda line: None)
             seconds = time.process_time() - start
