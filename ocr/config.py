@@ -143,8 +143,10 @@ class ClsArchitecture(Section):
     """A direction classifier's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
 
     model_type: Literal["cls"] = "cls"
-    algorithm: Literal["CLS"] = Field("CLS", description="a backbone, its features' means, a linear layer")
-    Backbone: dict[str, Any] = Field(description="name and its keys; crops: a recogniser's, pages: a detector's")
+    algorithm: Literal["CLS"] = Field(
+        "CLS", description="a recogniser's backbone, the mean of its features, a linear layer"
+    )
+    Backbone: dict[str, Any] = Field(description="of a recogniser: name and its keys")
     Head: dict[str, Any] = Field(default_factory=lambda: {"name": "ClsHead"})
 
 

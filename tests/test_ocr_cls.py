@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr.config import ClsConfig, SourceConfig, Views, load_config
-from ocr.data.cls import Folder, TurnPreparer, open_pictures, turned
+from ocr.data.cls import ClsBatch, Folder, TurnPreparer, open_pictures, turned
 from ocr.data.sampler import Draw, Planned
+from ocr.infer.images import decode
 from ocr.spec import ClsPostProcess, ClsPreprocess, ClsSpec, DetSpec, ModelSpec, load_spec
 
 paddle = pytest.importorskip("paddle")
 
+from ocr.engine.distributed import Group  # noqa: E402
 from ocr.infer.direction import Direction, open_turner  # noqa: E402
 from ocr.infer.export import export_onnx, export_paddle  # noqa: E402
 from ocr.models.cls import build_classifier  # noqa: E402
@@ -184,7 +186,7 @@ class Told:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.sizes.append(len(images))
-        return images[:, 0, : len(self.spec.postprocess.label_list), 0].astype(np.float32) / 100
+        return images[:, 0, : len(self.spec.postprocess.label_list), 0].astype(np.float32) / np.float32(100)
 
 
 def view_of(*percent: int) -> NDArray[np.uint8]:
@@ -225,7 +227,7 @@ def test_shipped_configurations(name: str) -> None:
     config = load_config(f"configs/cls/{name}.yml")
     assert isinstance(config, ClsConfig) and config.Preprocess.kind == name
     classes = len(config.PostProcess.label_list)
-    model = build_classifier(config.Architecture, config.Preprocess.kind, classes, config.Preprocess.channels)
+    model = build_classifier(config.Architecture, classes, config.Preprocess.channels)
     model.eval()
     height, width = config.Preprocess.smallest
     assert list(model(paddle.zeros([2, 1, height, width])).shape) == [2, classes]
@@ -239,10 +241,10 @@ def test_loss_by_hand() -> None:
             "Train": {"sources": [{"name": "a", "path": "b"}]},
         }
     )
-    made = task.Direction(config, task.Group(), print, data=False)
+    made = task.Direction(config, Group(), print, data=False)
     scores = np.array([[2.0, -1.0], [0.5, 0.25]])
     made.model = lambda images: paddle.to_tensor(scores.astype(np.float32))
-    batch = task.ClsBatch(np.zeros((2, 32, 160, 1), np.uint8), np.array([0, 1]), ["a", "b"])
+    batch = ClsBatch(np.zeros((2, 32, 160, 1), np.uint8), np.array([0, 1]), ["a", "b"])
     logs = scores - np.log(np.exp(scores).sum(1, keepdims=True))
     expected = -np.mean([0.95 * logs[0, 0] + 0.05 * logs[0, 1], 0.05 * logs[1, 0] + 0.95 * logs[1, 1]])
     found, count = made.loss(batch)
@@ -301,7 +303,7 @@ def test_a_run_learns_and_turns_pictures(run: Path, ocr: Any) -> None:
 
 def test_exported_models_agree(run: Path, tmp_path: Path, ocr: Any) -> None:
     known = open_turner(run / "run")
-    image = cv2.imread(str(run / "val/0.png"))
+    image = decode((run / "val/0.png").read_bytes(), "0.png")
     expected = known.probabilities([image, turned(image, 180)])
     kind = known.spec.preprocess.kind
     done = ocr("export", run / "run", "--output", tmp_path / "paddle")

@@ -222,7 +222,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_learns_and_is_exported(folder: Path, ocr: Any) -> None:
     pytest.importorskip("paddle")
-    check_run(folder, "PSE", 80, 20, ocr)
+    check_run(folder, "PSE", 60, 20, ocr)
     check_export(folder, "paddle")
     pytest.importorskip("paddle2onnx")
     pytest.importorskip("onnxruntime")

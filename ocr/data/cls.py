@@ -195,10 +195,10 @@ class TurnPreparer:
     def _square(self, page: NDArray[np.uint8], x: int, y: int, rng: np.random.Generator) -> NDArray[np.uint8]:
         """A square near a place, slightly turned."""
         side = self._preprocess.width
-        middle = np.array((x, y)) + side / 2 + (rng.random(2) - 0.5) * side / 2
+        across, down = (start + side / 2 + (rng.random() - 0.5) * side / 2 for start in (x, y))
         angle = self._views.degrees * (2 * rng.random() - 1)
-        matrix = cv2.getRotationMatrix2D(tuple(middle.tolist()), angle, 1.0)
-        matrix[:, 2] += side / 2 - middle
+        matrix = np.asarray(cv2.getRotationMatrix2D((across, down), angle, 1.0), np.float64)
+        matrix[:, 2] += (side / 2 - across, side / 2 - down)
         fill = (round(self._preprocess.mean),) * 3
         square = cv2.warpAffine(page, matrix, (side, side), borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
         return np.asarray(square, np.uint8).reshape(side, side, -1)

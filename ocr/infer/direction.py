@@ -163,7 +163,6 @@ def load_classifier(path: Path) -> tuple[Any, ClsSpec]:
     with paddle.utils.unique_name.guard():
         model = build_classifier(
             ClsArchitecture(**spec.architecture),
-            spec.preprocess.kind,
             len(spec.postprocess.label_list),
             spec.preprocess.channels,
         )

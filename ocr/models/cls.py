@@ -1,24 +1,26 @@
-"""Networks of direction classifiers from the configuration's `Architecture` section: backbone, means, linear layer."""
+"""Networks of direction classifiers from the configuration's `Architecture` section: backbone, mean, linear layer."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
 from ocr.config import ClsArchitecture
-from ocr.models.build import BACKBONES
-from ocr.models.pyramids import PYRAMIDS
+from ocr.models.backbones import convnet, lcnet, mobilenetv3, resnet
+from ocr.models.backbones.base import BACKBONES, Backbone
 from ocr.registry import Registry
+
+# Importing a module registers its backbones.
+_BACKBONES = (convnet, lcnet, mobilenetv3, resnet)
 
 
 class ClsHead(nn.Layer):
-    """Scores of the directions from the means of features over the view.
+    """Scores of the directions from the mean of features over the view.
 
     Args:
-        in_channels: of the means.
+        in_channels: of the features.
         classes: directions.
         drop_rate: share of channels left out while training.
 
@@ -44,10 +46,10 @@ HEADS: Registry[Any] = Registry("head of a direction classifier")
 HEADS.register("ClsHead")(ClsHead)
 
 
-class LineDirection(nn.Layer):
+class DirectionModel(nn.Layer):
     """The backbone of a recogniser, the mean over its time steps, and a head."""
 
-    def __init__(self, backbone: Any, head: Any) -> None:
+    def __init__(self, backbone: Backbone, head: Any) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
 
@@ -63,37 +65,17 @@ class LineDirection(nn.Layer):
         return self.head(self.backbone(images).mean(axis=2))
 
 
-class PageDirection(nn.Layer):
-    """The backbone of a detector, the means of its features at all scales but the finest, and a head."""
-
-    def __init__(self, backbone: Any, head: Any) -> None:
-        super().__init__()
-        self.backbone, self.head = backbone, head
-
-    def forward(self, images: Any) -> Any:
-        """As of `LineDirection`."""
-        features = self.backbone(images)
-        return self.head(paddle.concat([feature.mean(axis=[2, 3]) for feature in features[1:]], axis=1))
-
-
-def build_classifier(
-    architecture: ClsArchitecture, kind: Literal["crop", "page"], classes: int, channels: int
-) -> LineDirection | PageDirection:
+def build_classifier(architecture: ClsArchitecture, classes: int, channels: int) -> DirectionModel:
     """The network that a configuration describes, its weights drawn by Paddle's global generator (`paddle.seed`).
 
     Args:
         architecture: see `ClsArchitecture`.
-        kind: crop: on the backbone of a recogniser; page: on that of a detector.
         classes: directions.
         channels: of the pictures, 1 or 3.
 
     Raises:
         ScriptoriumError: an unknown part or key, or a value that does not fit; names the key.
     """
-    where, head = "Architecture.Backbone", "Architecture.Head"
-    if kind == "crop":
-        line = BACKBONES.build(architecture.Backbone, where, in_channels=channels)
-        return LineDirection(line, HEADS.build(architecture.Head, head, in_channels=line.out_channels, classes=classes))
-    page = PYRAMIDS.build(architecture.Backbone, where, in_channels=channels)
-    means = sum(page.out_channels[1:])
-    return PageDirection(page, HEADS.build(architecture.Head, head, in_channels=means, classes=classes))
+    backbone = BACKBONES.build(architecture.Backbone, "Architecture.Backbone", in_channels=channels)
+    head = HEADS.build(architecture.Head, "Architecture.Head", in_channels=backbone.out_channels, classes=classes)
+    return DirectionModel(backbone, head)

@@ -1,11 +1,10 @@
 """Scores and rotated boxes of EAST (Zhou et al., "EAST: An Efficient and Accurate Scene Text Detector", 2017) to
-quadrilaterals with scores; NumPy and OpenCV."""
+quadrilaterals with scores; NumPy."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -120,10 +119,44 @@ def locality_aware_nms(
 
 
 def overlap(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Intersection over union of two convex polygons, 0 to 1."""
-    # OpenCV computes in float32: far from the origin areas would be coarse.
+    """Intersection over union of two convex polygons, N × 2 each in the same direction, 0 to 1.
+
+    One is clipped by the other's edges in turn (Sutherland and Hodgman, 1974). OpenCV's `intersectConvexConvex` finds
+    nothing where edges nearly coincide, as those of boxes of one text do.
+    """
+    # Areas of what is far from the origin would lose digits.
     origin = one[0]
-    a, b = (one - origin).astype(np.float32), (other - origin).astype(np.float32)
-    common = float(cv2.intersectConvexConvex(a, b)[0])
-    both = float(cv2.contourArea(a)) + float(cv2.contourArea(b)) - common
-    return min(max(common / both, 0.0), 1.0) if both > 0 else 0.0
+    part: list[list[float]] = (one - origin).tolist()
+    edges: list[list[float]] = (other - origin).tolist()
+    own, its = _area(part), _area(edges)
+    sign = 1.0 if its > 0 else -1.0
+    ax, ay = edges[-1]
+    for bx, by in edges:
+        dx, dy = (bx - ax) * sign, (by - ay) * sign
+        sides = [dx * (y - ay) - dy * (x - ax) for x, y in part]
+        kept: list[list[float]] = []
+        for number, (x, y) in enumerate(part):
+            before, side = sides[number - 1], sides[number]
+            if (before < 0) != (side < 0):
+                px, py = part[number - 1]
+                share = before / (before - side)
+                kept.append([px + (x - px) * share, py + (y - py) * share])
+            if side >= 0:
+                kept.append([x, y])
+        part = kept
+        if not part:
+            return 0.0
+        ax, ay = bx, by
+    common = abs(_area(part))
+    union = abs(own) + abs(its) - common
+    return common / union if union > 0 else 0.0
+
+
+def _area(points: list[list[float]]) -> float:
+    """Signed, by the shoelace formula."""
+    double = 0.0
+    ax, ay = points[-1]
+    for bx, by in points:
+        double += ax * by - ay * bx
+        ax, ay = bx, by
+    return double / 2

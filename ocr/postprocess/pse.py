@@ -113,7 +113,7 @@ def _components(kernel: NDArray[np.bool_]) -> NDArray[np.int32]:
     order = np.zeros(count, np.int32)
     known = labels.ravel()[np.sort(first)]
     order[known[known > 0]] = np.arange(1, count)
-    return order[labels]
+    return np.asarray(order[labels], np.int32)
 
 
 def _regions(

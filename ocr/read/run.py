@@ -71,8 +71,8 @@ def open_reader(
     return Reader(
         detector,
         recognisers or None,
-        page_turner=page_direction and open_turner(page_direction, "page", threads=threads),
-        line_turner=line_direction and open_turner(line_direction, "crop", threads=threads),
+        page_turner=open_turner(page_direction, "page", threads=threads) if page_direction else None,
+        line_turner=open_turner(line_direction, "crop", threads=threads) if line_direction else None,
         drop_score=drop_score,
         threads=threads,
     )

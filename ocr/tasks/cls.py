@@ -56,7 +56,6 @@ class Direction(Task):
         with paddle.utils.unique_name.guard():
             self.model = build_classifier(
                 config.Architecture,
-                config.Preprocess.kind,
                 len(config.PostProcess.label_list),
                 config.Preprocess.channels,
             )

@@ -96,15 +96,14 @@ class Detection(Task):
         )
 
     def _draw(self) -> Draw:
-        crop = self.config.Train.crop
-        shared = {"shrink_ratio": crop.shrink_ratio, "min_side": crop.min_side}
+        ratio, least = self.config.Train.crop.shrink_ratio, self.config.Train.crop.min_side
         match self.config.Architecture.algorithm:
             case "PSE":
-                return partial(pse_targets, kernels=self.model.head.kernels, **shared)
+                return partial(pse_targets, kernels=self.model.head.kernels, shrink_ratio=ratio, min_side=least)
             case "EAST":
-                return partial(east_targets, **shared)
+                return partial(east_targets, shrink_ratio=ratio, min_side=least)
             case _:
-                return partial(db_targets, **shared)
+                return partial(db_targets, shrink_ratio=ratio, min_side=least)
 
     def _check_first(self, source: FileSource) -> None:
         """Labels of another kind are of no use at all: say so at once, not after so many batches."""
