@@ -621,8 +621,9 @@ class Pipeline:
         units = work.drawn.units
         if config.unwrap:
             return straighten(seal.laid, seal.path, units, work.ppem, config.slack, work.rng, seal.prints)
-        size = self._shown_size(seal.prints.shapes.height)
-        return draw_along(move_along(seal.laid, seal.path, units), size, seal.prints)
+        line = move_along(seal.laid, seal.path, units)
+        y = np.concatenate((line.shapes.points[:, 1], seal.prints.corners[:, 1]))
+        return draw_along(line, self._shown_size(float(np.ptp(y))), seal.prints)
 
     def _laid_beside(self, work: _Work) -> Laid | None:
         """Another text of the corpus in the same face, laid out; None where that lacks a glyph."""

@@ -32,7 +32,7 @@ OUTLINE_POINTS = 16
 BEYOND = 1.0
 """How far in em a path goes on past the text."""
 
-BESIDE = 0.6
+BESIDE = 0.45
 """Room in em around a line in which what is printed beside it is kept."""
 
 _FAR = math.inf
@@ -45,7 +45,8 @@ _SIDES = np.linspace(0.0, 1.0, 5)  # where the sides of a box are looked at
 _TWICE = np.tile(_SIDES, 2)
 _STRAIGHTEST = 1e-6  # curvature of what counts as straight
 # Smooth random shifts along a line: of cosines, of unit variance in the mean.
-_SWAYS = np.cos(np.arange(4)[:, None] * np.linspace(0.0, math.pi, 33)) / math.sqrt(2.5)
+_PLACES = np.linspace(0.0, 1.0, 33)
+_SWAYS = np.cos(np.arange(4)[:, None] * (_PLACES * math.pi)) / math.sqrt(2.5)
 
 
 @dataclass(slots=True)
@@ -210,13 +211,23 @@ class Page:
     angle: float
     shift: tuple[float, float]
 
-    def drawn(self, ppem: int, x: Floats, y: Floats) -> NDArray[Any]:
-        """Coverage of pixels whose centres lie at (x, y) in em, height × width."""
-        size = max(round(self.length * ppem), 1), max(round(self.step * ppem), 1)
-        tile = self.row.drawn(ppem, np.zeros(2), *size)
-        c, s = math.cos(self.angle) * ppem, math.sin(self.angle) * ppem
-        x, y = x - self.shift[0], y - self.shift[1]
-        columns, rows = (c * x + s * y - 0.5).astype(np.float32), (c * y - s * x - 0.5).astype(np.float32)
+    def drawn(self, ppem: int, across: Floats, down: Floats, ys: Floats) -> NDArray[Any]:
+        """Coverage of pixels, height × width, those of column k along a line; lengths in em.
+
+        Args:
+            ppem: pixels per em.
+            across: 2 × width: where each line begins, (x, y).
+            down: 2 × width: by how much (x, y) grow along it.
+            ys: height: how far along it each pixel's centre is.
+        """
+        tile = self.row.drawn(
+            ppem, np.zeros(2), max(round(self.length * ppem), 1), max(round(self.step * ppem), 1)
+        )
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        back = np.array(((c, s), (-s, c))) * ppem
+        begin = (back @ (across - np.array(self.shift)[:, None]) - 0.5).astype(np.float32)
+        grow, along = (back @ down).astype(np.float32), ys.astype(np.float32)[:, None]
+        columns, rows = (along * grow[k] + begin[k] for k in (0, 1))
         return cv2.remap(tile, columns, rows, cv2.INTER_LINEAR, None, cv2.BORDER_WRAP)
 
 
@@ -226,15 +237,23 @@ class Prints:
 
     Attributes:
         shapes: by the same stamp.
+        bars: likewise, upright rectangles: left, top, right, bottom.
         under: on the paper before; None: nothing.
         double: how far away a second, paler impression is, (x, y); None: there is none.
         colour: of the stamp's ink: blue, green, red.
     """
 
-    shapes: Shapes
+    shapes: Shapes | None
+    bars: list[tuple[float, float, float, float]]
     under: Page | None
     double: tuple[float, float] | None
     colour: tuple[float, float, float]
+
+    @property
+    def corners(self) -> Floats:
+        """Points, n × 2, between which all of it lies."""
+        bars = np.array(self.bars).reshape(-1, 2)
+        return bars if self.shapes is None else np.concatenate((self.shapes.points, bars))
 
     def drawn(self, line: NDArray[np.uint8], ppem: int, origin: NDArray[Any], pad: int, path: Path | None) -> Stamp:
         """Drawn beside a line.
@@ -247,7 +266,18 @@ class Prints:
             path: that the line was straightened along; None: it was not.
         """
         height, width = line.shape
-        mask: NDArray[Any] = self.shapes.drawn(ppem, origin, width, height)
+        mask: NDArray[Any]
+        if self.shapes is None:
+            mask = np.zeros((height, width), np.uint8)
+        else:
+            mask = self.shapes.drawn(ppem, origin, width, height)
+        for left, top, right, bottom in self.bars:
+            x0, x1 = (min(max(x * ppem - float(origin[0]), 0.0), width) for x in (left, right))
+            y0, y1 = (min(max(y * ppem - float(origin[1]), 0.0), height) for y in (top, bottom))
+            if x0 < x1 and y0 < y1:
+                across, down = _covered(x0, x1), _covered(y0, y1)
+                view = mask[int(y0) : int(y0) + len(down), int(x0) : int(x0) + len(across)]
+                np.maximum(view, (down[:, None] * (across * 255)).astype(np.uint8), out=view)
         if self.double is not None:
             x, y = self.double
             again = np.array(((1.0, 0.0, x * ppem), (0.0, 1.0, y * ppem)))
@@ -255,12 +285,23 @@ class Prints:
             mask = cv2.max(mask, cv2.convertScaleAbs(paler, alpha=_PALER))
         if self.under is None:
             return Stamp(mask, None, pad, self.colour)
-        at_x = (np.arange(width) + 0.5 + origin[0])[None] / ppem
-        at_y = (np.arange(height) + 0.5 + origin[1])[:, None] / ppem
-        if path is not None:
-            px, py, angle = path.at(at_x)
-            at_x, at_y = px - at_y * np.sin(angle), py + at_y * np.cos(angle)
-        return Stamp(mask, self.under.drawn(ppem, at_x, at_y), pad, self.colour)
+        x, y = ((np.arange(size) + 0.5 + first) / ppem for size, first in zip((width, height), origin, strict=True))
+        across, down = np.zeros((2, width)), np.zeros((2, width))
+        if path is None:
+            across[0], down[1] = x, 1.0
+        else:
+            across[0], across[1], angle = path.at(x)
+            down[0], down[1] = -np.sin(angle), np.cos(angle)
+        return Stamp(mask, self.under.drawn(ppem, across, down, y), pad, self.colour)
+
+
+def _covered(start: float, stop: float) -> NDArray[np.float32]:
+    """What a line from `start` to `stop` covers of each pixel that it touches, from the first one on."""
+    first, last = int(start), math.ceil(stop)
+    covered = np.ones(last - first, np.float32)
+    covered[0] -= start - first
+    covered[-1] -= last - stop
+    return covered
 
 
 @dataclass(slots=True)
@@ -326,7 +367,7 @@ class _Straightener:
         # What was bent with the path is as it was.
         curvature[laid.bent | (np.abs(curvature) < _STRAIGHTEST)] = _STRAIGHTEST
         self._poses = np.stack((pens, 1 / curvature))
-        self._s = np.linspace(0.0, laid.length, _SWAYS.shape[1])
+        self._s = _PLACES * laid.length
         self._sways = (rng.standard_normal((2, len(_SWAYS))) * slack) @ _SWAYS if slack else None
 
     def __call__(self, x: Floats, y: Floats, cluster: NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -463,7 +504,7 @@ def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
         stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
     """
     pad = 0 if stamp is None else ppem
-    whole = line.shapes.points if stamp is None else np.concatenate((line.shapes.points, stamp.shapes.points))
+    whole = line.shapes.points if stamp is None else np.concatenate((line.shapes.points, stamp.corners))
     low, high = whole.min(0), whole.max(0)
     origin = np.floor(low * ppem).astype(int)
     width, height = (np.ceil(high * ppem).astype(int) - origin).tolist()

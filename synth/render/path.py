@@ -82,7 +82,10 @@ class Path:
 
     def moved(self, x: float, y: float) -> Path:
         """The path elsewhere."""
-        return Path(self.points + (x, y), float(self._s[1]), self._angles[1:-1])
+        path = Path.__new__(Path)
+        path._s, path._angles, path.length = self._s, self._angles, self.length
+        path._x, path._y = self._x + x, self._y + y
+        return path
 
     @property
     def points(self) -> Floats:
