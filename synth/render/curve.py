@@ -172,6 +172,10 @@ class Shapes:
         """Of all of them together."""
         return float(np.ptp(self.points[:, 1]))
 
+    def reach(self, ppem: int) -> tuple[NDArray[np.intp], int, int]:
+        """The corner, width and height of the picture of all of them, in pixels."""
+        return _reach(*self.points.T, ppem)
+
     def placed(self, size: float, x: float, y: float, angle: float = 0.0) -> Shapes:
         """`size` times as large, turned clockwise by `angle` radians about the origin, and moved."""
         c, s = size * math.cos(angle), size * math.sin(angle)
@@ -295,6 +299,12 @@ class Prints:
         return Stamp(mask, self.under.drawn(ppem, across, down, y), pad, self.colour)
 
 
+def _reach(x: Floats, y: Floats, ppem: int) -> tuple[NDArray[np.intp], int, int]:
+    left, top = math.floor(float(x.min()) * ppem), math.floor(float(y.min()) * ppem)
+    right, bottom = math.ceil(float(x.max()) * ppem), math.ceil(float(y.max()) * ppem)
+    return np.array((left, top)), right - left, bottom - top
+
+
 def _covered(start: float, stop: float) -> NDArray[np.float32]:
     """What a line from `start` to `stop` covers of each pixel that it touches, from the first one on."""
     first, last = int(start), math.ceil(stop)
@@ -321,6 +331,33 @@ class Along:
     shared: NDArray[np.bool_]
     blank: NDArray[np.bool_]
     outline: Floats
+
+    def size(self, height: int, stamp: Prints | None) -> int:
+        """Pixels per em at which all of it is about so many pixels high."""
+        y = self.shapes.points[:, 1] if stamp is None else np.concatenate((self.shapes.points, stamp.corners))[:, 1]
+        return math.ceil(height / max(float(np.ptp(y)), 1.0))
+
+    def drawn(self, ppem: int, stamp: Prints | None = None) -> Ink:
+        """Its ink.
+
+        Args:
+            ppem: pixels per em.
+            stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
+        """
+        pad = 0 if stamp is None else ppem
+        if stamp is None:
+            origin, width, height = self.shapes.reach(ppem)
+        else:
+            origin, width, height = _reach(*np.concatenate((self.shapes.points, stamp.corners)).T, ppem)
+        quads = (self.quads * ppem - origin).astype(np.float32)
+        boxes = np.concatenate((quads.min(1), quads.max(1)), 1).clip(0, (width, height, width, height))
+        outline = (self.outline * ppem - origin).astype(np.float32)
+        mask = self.shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
+        ink = Ink(mask, boxes, self.shared, self.blank, float(height), ppem, quads=quads, outline=outline)
+        if stamp is not None:
+            ink.stamp = stamp.drawn(mask, ppem, origin - pad, pad, None)
+            ink.mask = np.ascontiguousarray(mask[pad : pad + height, pad : pad + width])
+        return ink
 
 
 class _Mover:
@@ -495,41 +532,46 @@ def _boxes(rims: _Rims, x: Floats, y: Floats) -> Floats:
     return boxes
 
 
-def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
-    """Draw what was moved onto a path.
+@dataclass(slots=True)
+class Straightened:
+    """A line that was moved onto a path, and that straightened again; x is the arc length, y how far below the path.
 
-    Args:
-        line: the line.
-        ppem: pixels per em.
-        stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
+    Attributes:
+        shapes: its glyphs.
+        boxes: units × 4: left, top, right, bottom.
+        shared: see `Ink`.
+        blank: see `Ink`.
+        baseline: y of it, about.
+        path: the path.
     """
-    pad = 0 if stamp is None else ppem
-    whole = line.shapes.points if stamp is None else np.concatenate((line.shapes.points, stamp.corners))
-    low, high = whole.min(0), whole.max(0)
-    origin = np.floor(low * ppem).astype(int)
-    width, height = (np.ceil(high * ppem).astype(int) - origin).tolist()
-    quads = (line.quads * ppem - origin).astype(np.float32)
-    boxes = np.concatenate((quads.min(1), quads.max(1)), 1).clip(0, (width, height, width, height))
-    outline = (line.outline * ppem - origin).astype(np.float32)
-    mask = line.shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
-    printed = None if stamp is None else stamp.drawn(mask, ppem, origin - pad, pad, None)
-    if pad:
-        mask = np.ascontiguousarray(mask[pad:-pad, pad:-pad])
-    ink = Ink(mask, boxes, line.shared, line.blank, float(height), ppem, quads=quads, outline=outline)
-    ink.stamp = printed
-    return ink
+
+    shapes: Shapes
+    boxes: Floats
+    shared: NDArray[np.bool_]
+    blank: NDArray[np.bool_]
+    baseline: float
+    path: Path
+
+    def drawn(self, ppem: int, stamp: Prints | None = None) -> Ink:
+        """Its ink.
+
+        Args:
+            ppem: pixels per em.
+            stamp: what is printed beside it, in the same coordinates.
+        """
+        pad = 0 if stamp is None else math.ceil(BESIDE * ppem)
+        origin, width, height = self.shapes.reach(ppem)
+        mask = self.shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
+        boxes = (self.boxes * ppem - np.tile(origin, 2)).astype(np.float32)
+        ink = Ink(mask, boxes, self.shared, self.blank, self.baseline * ppem - float(origin[1]), ppem)
+        if stamp is not None:
+            ink.stamp = stamp.drawn(mask, ppem, origin - pad, pad, self.path)
+            ink.mask = np.ascontiguousarray(mask[pad : pad + height, pad : pad + width])
+        return ink
 
 
-def straighten(
-    laid: Laid,
-    path: Path,
-    units: Sequence[str],
-    ppem: int,
-    slack: float,
-    rng: np.random.Generator,
-    stamp: Prints | None = None,
-) -> Ink:
-    """Draw a line as it is when it has been moved onto a path, and that was straightened by a polygon found around it.
+def straighten(laid: Laid, path: Path, units: Sequence[str], slack: float, rng: np.random.Generator) -> Straightened:
+    """Where a line is once it has been moved onto a path and that was straightened by a polygon found around it.
 
     That is worked out on the outlines: no pixel is interpolated.
 
@@ -537,31 +579,19 @@ def straighten(
         laid: the line.
         path: the path.
         units: the line cut into units.
-        ppem: pixels per em.
         slack: standard deviation in em by which top and bottom of the polygon are off, more here and less there.
         rng: source of that.
-        stamp: what is printed beside it, already straight: x is the arc length, y how far below the path.
 
     Raises:
         NoInk: a unit that is not blank has no ink.
     """
     moved = _Straightener(laid, path, slack, rng)
-    shapes = _glyphs(laid, moved)
     rims = _rims(laid, moved, units)
-    pad = 0 if stamp is None else math.ceil(BESIDE * ppem)
-    low, high = shapes.points.min(0), shapes.points.max(0)
-    origin = np.floor(low * ppem).astype(int)
-    width, height = (np.ceil(high * ppem).astype(int) - origin).tolist()
-    boxes = np.empty((len(units), 4), np.float32)
-    boxes[rims.present] = _boxes(rims, rims.x, rims.y) * ppem - np.tile(origin, 2)
+    boxes = np.empty((len(units), 4))
+    boxes[rims.present] = _boxes(rims, rims.x, rims.y)
     for k in rims.lost:
         boxes[k] = boxes[k - 1]
-    mask = shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
-    ink = Ink(mask, boxes, rims.shared, rims.blank, -laid.middle * ppem - float(origin[1]), ppem)
-    if stamp is not None:
-        ink.stamp = stamp.drawn(mask, ppem, origin - pad, pad, path)
-        ink.mask = np.ascontiguousarray(mask[pad : pad + height, pad : pad + width])
-    return ink
+    return Straightened(_glyphs(laid, moved), boxes, rims.shared, rims.blank, -laid.middle, path)
 
 
 class TooLong(Exception):
