@@ -101,7 +101,7 @@ class Path:
 
     def crosses(self, reach: float = 0.0) -> bool:
         """Whether the path, or what runs beside it at `reach` on either side, comes upon itself."""
-        if float(np.ptp(self._angles)) < math.pi:
+        if float(np.ptp(self._angles)) < math.pi and self.tightest > reach:
             return False  # it always gets on in one direction
         s = np.linspace(self._s[1], self.length, min(len(self._s) - 2, 65))
         return any(_crosses(self.offset(s, down)) for down in ({0.0} if not reach else (-reach, reach)))
