@@ -513,13 +513,16 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
         quads[k] = quads[k - 1]
 
     inked = [cluster for cluster in laid.clusters if cluster[6] > cluster[4]]
-    s = np.linspace(min(c[4] for c in inked), max(c[6] for c in inked), OUTLINE_POINTS)
-    # Letters that are turned whole stand out of the band between two curves by the height of their bows.
+    # Letters that are turned whole stand out of the band between two curves, by the height of their bows, and at its
+    # ends, by what they are wider than the curve there.
     wide = max((c[6] - c[4] for c, b in zip(laid.clusters, laid.bent, strict=True) if not b), default=0.0)
-    bow = wide * wide / (8 * max(path.tightest - laid.height / 2, wide))
+    half = laid.height / 2
+    inner = max(path.tightest - half, wide, 1e-3)
+    spill = wide / 2 * half / inner
+    s = np.linspace(min(c[4] for c in inked) - spill, max(c[6] for c in inked) + spill, OUTLINE_POINTS)
     # And the polygon's legs cut off the bows of the curve between them.
     leg = (s[-1] - s[0]) / (OUTLINE_POINTS - 1)
-    half = laid.height / 2 + bow + leg * leg / (8 * path.tightest)
+    half += wide * wide / (8 * inner) + leg * leg / (8 * path.tightest)
     outline = np.concatenate((path.offset(s, -half), path.offset(s[::-1], half)))
     return Along(shapes, quads, rims.shared, rims.blank, outline)
 
