@@ -791,7 +791,7 @@ def rectify(
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 4 or len(points) % 2:
         raise ValueError(f"the polygon of a line has as many points on its top as on its bottom, not {points.shape}")
     n = len(points) // 2
-    top, bottom = points[:n], points[:n - 1 : -1]
+    top, bottom = points[:n], points[: n - 1 : -1]
     tall = Ribbon(top, bottom).height * (1 + 2 * margin)
     factor = tall / height
     if factor > 1.5:

@@ -330,7 +330,9 @@ class Stamp(PixelOp):
         field = banks.clouds(height, width, radius * (0.1 + 0.4 * rng.random()), rng)
         edge = 255.0 * draw(self.worn, rng)
         # Where the field is below the edge the ink is gone, softly.
-        kept = cv2.convertScaleAbs(np.maximum(field, np.uint8(edge)), alpha=5.0, beta=-5.0 * edge + (edge < 1.0) * 255.0)
+        kept = cv2.convertScaleAbs(
+            np.maximum(field, np.uint8(edge)), alpha=5.0, beta=-5.0 * edge + (edge < 1.0) * 255.0
+        )
         mask = np.asarray(cv2.multiply(mask, kept, scale=draw(self.opacity, rng) / 255.0), np.uint8)
         ink = _STAMP_INKS[int(rng.random() * len(_STAMP_INKS))]
         shares = cv2.merge([cv2.convertScaleAbs(mask, alpha=1.0 - tone / 255.0) for tone in ink])
@@ -344,7 +346,8 @@ def _scribble(rng: np.random.Generator) -> list[NDArray[np.float64]]:
 
 def _placed(points: NDArray[np.float64], x: float, y: float, angle: float) -> NDArray[np.float64]:
     c, s = math.cos(angle), math.sin(angle)
-    return points @ np.array(((c, s), (-s, c))) + (x, y)
+    placed: NDArray[np.float64] = points @ np.array(((c, s), (-s, c))) + (x, y)
+    return placed
 
 
 def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:

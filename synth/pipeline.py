@@ -555,7 +555,9 @@ class Pipeline:
     def _shape(self, work: _Work) -> None:
         if work.hand is not None:
             return
-        work.runs = self._runs(work.drawn.text, work.faces, work.column, work.spacing)
+        # A seal may space its letters out.
+        spacing = work.spacing or float(work.sealed)
+        work.runs = self._runs(work.drawn.text, work.faces, work.column, spacing)
 
     def _bend(self, work: _Work) -> None:
         """Lines along curves and in seals: where everything lies."""

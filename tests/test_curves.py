@@ -78,7 +78,9 @@ def test_a_glyph_filled_is_the_glyph_rasterised(text):
             mask = fill(points.astype(np.float64), outline.ends, wholes, *bitmap.shape[::-1])
             assert np.abs(mask.astype(int) - bitmap).max() <= 30  # an eighth of a pixel along an edge
             left, bottom, right, top = outline.box
-            assert np.allclose((left, bottom), outline.points.min(0)) and np.allclose((right, top), outline.points.max(0))
+            assert np.allclose((left, bottom), outline.points.min(0)) and np.allclose(
+                (right, top), outline.points.max(0)
+            )
 
 
 def test_legs_of_fine_outlines_are_short():
@@ -254,7 +256,9 @@ def test_ink_lies_within_the_polygons(text, kind):
     loose = not laid.bent.any()
     for number, quad in enumerate(ink.quads):
         x_axis, y_axis = quad[1] - quad[0], quad[3] - quad[0]
-        assert x_axis[0] * y_axis[1] - x_axis[1] * y_axis[0] > 0 and abs(float(x_axis @ y_axis)) < 1  # clockwise, upright
+        assert (
+            x_axis[0] * y_axis[1] - x_axis[1] * y_axis[0] > 0 and abs(float(x_axis @ y_axis)) < 1
+        )  # clockwise, upright
         if loose and not ink.blank[number] and not ink.shared[number]:
             alone = np.zeros((height, width), np.uint8)
             cv2.fillConvexPoly(alone, np.round(quad * 16).astype(np.int32), 255, cv2.LINE_8, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -96,12 +97,13 @@ def test_offsets_lie_beside_the_path():
     path = paths.arc(8.0, 3.0)
     assert np.allclose(np.hypot(*(path.offset(np.linspace(0, 8, 20), 0.5) - (0, 3.0)).T), 2.5, atol=3e-3)
     moved = path.moved(2.0, -1.0)
-    assert np.allclose(moved.offset(np.linspace(0, 8, 5), -1.0), path.offset(np.linspace(0, 8, 5), -1.0) + (2, -1))
+    shift = moved.offset(np.linspace(0, 8, 5), -1.0) - path.offset(np.linspace(0, 8, 5), -1.0)
+    assert np.allclose(shift, (2, -1))
 
 
 def crossing(points: np.ndarray) -> bool:
     """By brute force: whether two legs of a polyline that are not neighbours meet."""
-    legs = list(zip(points[:-1], points[1:], strict=True))
+    legs = list(pairwise(points))
     for i in range(len(legs)):
         for j in range(i + 2, len(legs)):
             (p, q), (r, s) = legs[i], legs[j]
@@ -182,9 +184,7 @@ def test_a_mirrored_ribbon_is_straightened_too():
     assert np.allclose(ribbon.forward(ribbon.inverse(points)), points, atol=0.02)
 
 
-@given(
-    st.floats(-3, 3), st.floats(0.3, 6.2), st.booleans(), st.booleans(), st.floats(0.01, 0.99), st.floats(-0.3, 1.3)
-)
+@given(st.floats(-3, 3), st.floats(0.3, 6.2), st.booleans(), st.booleans(), st.floats(0.01, 0.99), st.floats(-0.3, 1.3))
 def test_polar_goes_there_and_back(start, sweep, turned, outside, u, v):
     top, bottom = (100.0, 60.0) if outside else (60.0, 100.0)
     polar = geometry.polar(50, 70, top, bottom, start, -sweep if turned else sweep, 300, 40)
@@ -262,5 +262,5 @@ def test_rectify_scales_adds_margins_and_keeps_channels():
 
 @pytest.mark.parametrize("points", [((0, 0), (1, 0)), ((0, 0), (1, 0), (1, 1)), ((0, 0),) * 6])
 def test_what_cannot_be_rectified(points):
-    with pytest.raises(ValueError, match="polygon|band"):
+    with pytest.raises(ValueError, match=r"polygon|band"):
         geometry.rectify(np.zeros((10, 10), np.uint8), points, 10)

@@ -167,15 +167,6 @@ class Shapes:
     ends: NDArray[np.intp]
     wholes: NDArray[np.intp]
 
-    @property
-    def height(self) -> float:
-        """Of all of them together."""
-        return float(np.ptp(self.points[:, 1]))
-
-    def reach(self, ppem: int) -> tuple[NDArray[np.intp], int, int]:
-        """The corner, width and height of the picture of all of them, in pixels."""
-        return _reach(*self.points.T, ppem)
-
     def placed(self, size: float, x: float, y: float, angle: float = 0.0) -> Shapes:
         """`size` times as large, turned clockwise by `angle` radians about the origin, and moved."""
         c, s = size * math.cos(angle), size * math.sin(angle)
@@ -215,22 +206,20 @@ class Page:
     angle: float
     shift: tuple[float, float]
 
-    def drawn(self, ppem: int, across: Floats, down: Floats, ys: Floats) -> NDArray[Any]:
-        """Coverage of pixels, height × width, those of column k along a line; lengths in em.
+    def drawn(self, ppem: int, begins: Floats, grows: Floats, down: Floats) -> NDArray[Any]:
+        """Coverage of pixels, height × width, each column along a line of its own; lengths in em.
 
         Args:
             ppem: pixels per em.
-            across: 2 × width: where each line begins, (x, y).
-            down: 2 × width: by how much (x, y) grow along it.
-            ys: height: how far along it each pixel's centre is.
+            begins: 2 × width: where each of these lines begins, (x, y).
+            grows: 2 × width: by how much (x, y) grow along it.
+            down: height: how far along it each pixel's centre is.
         """
-        tile = self.row.drawn(
-            ppem, np.zeros(2), max(round(self.length * ppem), 1), max(round(self.step * ppem), 1)
-        )
+        tile = self.row.drawn(ppem, np.zeros(2), max(round(self.length * ppem), 1), max(round(self.step * ppem), 1))
         c, s = math.cos(self.angle), math.sin(self.angle)
         back = np.array(((c, s), (-s, c))) * ppem
-        begin = (back @ (across - np.array(self.shift)[:, None]) - 0.5).astype(np.float32)
-        grow, along = (back @ down).astype(np.float32), ys.astype(np.float32)[:, None]
+        begin = (back @ (begins - np.array(self.shift)[:, None]) - 0.5).astype(np.float32)
+        grow, along = (back @ grows).astype(np.float32), down.astype(np.float32)[:, None]
         columns, rows = (along * grow[k] + begin[k] for k in (0, 1))
         return cv2.remap(tile, columns, rows, cv2.INTER_LINEAR, None, cv2.BORDER_WRAP)
 
@@ -270,36 +259,40 @@ class Prints:
             path: that the line was straightened along; None: it was not.
         """
         height, width = line.shape
-        mask: NDArray[Any]
-        if self.shapes is None:
-            mask = np.zeros((height, width), np.uint8)
-        else:
-            mask = self.shapes.drawn(ppem, origin, width, height)
+        mask: Any = np.zeros_like(line) if self.shapes is None else self.shapes.drawn(ppem, origin, width, height)
+        x, y = origin.tolist()
         for left, top, right, bottom in self.bars:
-            x0, x1 = (min(max(x * ppem - float(origin[0]), 0.0), width) for x in (left, right))
-            y0, y1 = (min(max(y * ppem - float(origin[1]), 0.0), height) for y in (top, bottom))
-            if x0 < x1 and y0 < y1:
-                across, down = _covered(x0, x1), _covered(y0, y1)
-                view = mask[int(y0) : int(y0) + len(down), int(x0) : int(x0) + len(across)]
-                np.maximum(view, (down[:, None] * (across * 255)).astype(np.uint8), out=view)
+            _lay_bar(mask, left * ppem - x, top * ppem - y, right * ppem - x, bottom * ppem - y)
         if self.double is not None:
-            x, y = self.double
-            again = np.array(((1.0, 0.0, x * ppem), (0.0, 1.0, y * ppem)))
+            again = np.array(((1.0, 0.0, self.double[0] * ppem), (0.0, 1.0, self.double[1] * ppem)))
             paler = cv2.warpAffine(cv2.max(mask, line), again, (width, height))
             mask = cv2.max(mask, cv2.convertScaleAbs(paler, alpha=_PALER))
         if self.under is None:
             return Stamp(mask, None, pad, self.colour)
-        x, y = ((np.arange(size) + 0.5 + first) / ppem for size, first in zip((width, height), origin, strict=True))
-        across, down = np.zeros((2, width)), np.zeros((2, width))
+        columns, rows = (np.arange(width) + 0.5 + x) / ppem, (np.arange(height) + 0.5 + y) / ppem
+        begins, grows = np.zeros((2, width)), np.zeros((2, width))
         if path is None:
-            across[0], down[1] = x, 1.0
+            begins[0], grows[1] = columns, 1.0
         else:
-            across[0], across[1], angle = path.at(x)
-            down[0], down[1] = -np.sin(angle), np.cos(angle)
-        return Stamp(mask, self.under.drawn(ppem, across, down, y), pad, self.colour)
+            begins[0], begins[1], angle = path.at(columns)
+            grows[0], grows[1] = -np.sin(angle), np.cos(angle)
+        return Stamp(mask, self.under.drawn(ppem, begins, grows, rows), pad, self.colour)
 
 
-def _reach(x: Floats, y: Floats, ppem: int) -> tuple[NDArray[np.intp], int, int]:
+def _lay_bar(mask: NDArray[np.uint8], left: float, top: float, right: float, bottom: float) -> None:
+    """Cover what lies between four edges, in pixels, parts of pixels included."""
+    height, width = mask.shape
+    left, right = max(left, 0.0), min(right, float(width))
+    top, bottom = max(top, 0.0), min(bottom, float(height))
+    if left < right and top < bottom:
+        across, down = _covered(left, right), _covered(top, bottom)
+        view = mask[int(top) : int(top) + len(down), int(left) : int(left) + len(across)]
+        np.maximum(view, (down[:, None] * (across * 255)).astype(np.uint8), out=view)
+
+
+def _reach(points: Floats, ppem: int) -> tuple[NDArray[np.intp], int, int]:
+    """The corner, width and height in pixels of the picture of points in em."""
+    x, y = points.T
     left, top = math.floor(float(x.min()) * ppem), math.floor(float(y.min()) * ppem)
     right, bottom = math.ceil(float(x.max()) * ppem), math.ceil(float(y.max()) * ppem)
     return np.array((left, top)), right - left, bottom - top
@@ -345,10 +338,8 @@ class Along:
             stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
         """
         pad = 0 if stamp is None else ppem
-        if stamp is None:
-            origin, width, height = self.shapes.reach(ppem)
-        else:
-            origin, width, height = _reach(*np.concatenate((self.shapes.points, stamp.corners)).T, ppem)
+        points = self.shapes.points
+        origin, width, height = _reach(points if stamp is None else np.concatenate((points, stamp.corners)), ppem)
         quads = (self.quads * ppem - origin).astype(np.float32)
         boxes = np.concatenate((quads.min(1), quads.max(1)), 1).clip(0, (width, height, width, height))
         outline = (self.outline * ppem - origin).astype(np.float32)
@@ -471,7 +462,7 @@ def _rims(laid: Laid, moved: _Mover | _Straightener, units: Sequence[str]) -> _R
     blank = [unit.isspace() for unit in units]
     parts = np.array(sorted(unit_parts(starts, blank, laid.clusters, laid.top, laid.bottom)), np.float64)
     unit, cluster = parts[:, 0].astype(np.intp), parts[:, 1].astype(np.intp)
-    left, top, right, bottom = parts[:, 2:6].T
+    left, right = parts[:, 2], parts[:, 4]
     # Along the top and the bottom of each box.
     x = left[:, None] + (right - left)[:, None] * _TWICE
     x, y = moved(x, np.repeat(parts[:, 3:6:2], len(_SIDES), axis=1), cluster)
@@ -563,7 +554,7 @@ class Straightened:
             stamp: what is printed beside it, in the same coordinates.
         """
         pad = 0 if stamp is None else math.ceil(BESIDE * ppem)
-        origin, width, height = self.shapes.reach(ppem)
+        origin, width, height = _reach(self.shapes.points, ppem)
         mask = self.shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
         boxes = (self.boxes * ppem - np.tile(origin, 2)).astype(np.float32)
         ink = Ink(mask, boxes, self.shared, self.blank, self.baseline * ppem - float(origin[1]), ppem)

@@ -157,7 +157,8 @@ def _cut(contour: NDArray[np.float64], longest: float) -> NDArray[np.float64]:
     pieces = np.maximum(np.ceil(np.hypot(legs[:, 0], legs[:, 1]) / longest).astype(np.intp), 1)
     first = np.repeat(np.cumsum(pieces) - pieces, pieces)
     part = (np.arange(pieces.sum()) - first) / np.repeat(pieces, pieces)
-    return np.repeat(contour, pieces, 0) + np.repeat(legs, pieces, 0) * part[:, None]
+    cut: NDArray[np.float64] = np.repeat(contour, pieces, 0) + np.repeat(legs, pieces, 0) * part[:, None]
+    return cut
 
 
 def fill(

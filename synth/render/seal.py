@@ -14,7 +14,12 @@ from synth.recipe import SealLine
 from synth.render.curve import BESIDE, BEYOND, Laid, Page, Prints, Shapes, between, fitting, glyphs_along
 from synth.render.path import Floats, Path, ellipse, straight
 
-_COLOURS = {"red": (40.0, 30.0, 205.0), "blue": (190.0, 70.0, 30.0), "violet": (160.0, 45.0, 120.0), "black": (30.0,) * 3}
+_COLOURS = {
+    "red": (40.0, 30.0, 205.0),
+    "blue": (190.0, 70.0, 30.0),
+    "violet": (160.0, 45.0, 120.0),
+    "black": (30.0,) * 3,
+}
 _FILLED = 0.86  # of a ring, by one text or by two
 _APART = 0.08  # of a ring, between two
 _WIDEST = 0.5  # em between letters that are spaced out
@@ -36,8 +41,8 @@ class Seal:
     Attributes:
         laid: the line.
         path: what it is on.
-        prints: what is printed beside it: where it is, or, if the line is to be straightened, by arc length and distance
-            below the path.
+        prints: what is printed beside it: where it is, or, if the line is to be straightened, by arc length and by how
+            far below the path.
     """
 
     laid: Laid
@@ -93,7 +98,7 @@ def _ring(
 ) -> tuple[Laid, Path, list[Shapes], list[Bar]]:
     """The line, spaced out if it is short; its path; and what else there is."""
     ratio = between(config.ratio, rng) if oval else 1.0
-    # The circumference of an ellipse whose half axes are r · ratio and r, over that of a circle of radius r (Ramanujan).
+    # The circumference of an ellipse of half axes r · ratio and r, over that of a circle of radius r (Ramanujan).
     h = ((ratio - 1) / (ratio + 1)) ** 2
     longer = (1 + ratio) / 2 * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))
     radius = max(between(config.radius, rng) / math.sqrt(longer), _TALL * laid.height * ratio, _LEAST_RADIUS)
