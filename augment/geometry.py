@@ -379,8 +379,11 @@ class Ribbon:
         above, below = np.asarray(top, np.float64), np.asarray(bottom, np.float64)
         if above.ndim != 2 or above.shape != below.shape or above.shape[1] != 2 or len(above) < 2:
             raise ValueError(f"a band has two points or more on either side, not {above.shape} and {below.shape}")
-        _, spline = _catmull_rom(len(above) - 1)
-        both = np.stack((spline @ above, spline @ below))
+        _, spline = _catmull_rom(len(above) + 1)
+        # One point more at either end, on the parabola through the three there, keeps the bend up to the end.
+        bends = np.array(((3.0, -3.0, 1.0) if len(above) > 2 else (2.0, -1.0),))
+        sides = ((bends @ side[: bends.size], side, bends @ side[: -bends.size - 1 : -1]) for side in (above, below))
+        both = np.stack([spline[8:-8] @ np.concatenate(side) for side in sides])
         legs = np.hypot(*np.diff(both.mean(0), axis=0).T)
         tall = float(np.hypot(*(both[1] - both[0]).T).mean())
         if not (legs > 0).all() or not tall > 0:
@@ -788,7 +791,7 @@ def rectify(
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 4 or len(points) % 2:
         raise ValueError(f"the polygon of a line has as many points on its top as on its bottom, not {points.shape}")
     n = len(points) // 2
-    top, bottom = points[:n], points[:n - 1 : -1]
+    top, bottom = points[:n], points[: n - 1 : -1]
     tall = Ribbon(top, bottom).height * (1 + 2 * margin)
     factor = tall / height
     if factor > 1.5:

@@ -15,6 +15,7 @@ from augment.pixel import (
     Image,
     LengthRange,
     PixelOp,
+    PositiveRange,
     Range,
     Share,
     ShareRange,
@@ -264,3 +265,95 @@ class Binarise(PixelOp):
             black = cv2.threshold(large, level + offset, 255, cv2.THRESH_BINARY)[1]
         small = cv2.resize(black, (width, height), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+_STAMP_INKS = ((40.0, 30.0, 200.0), (180.0, 60.0, 30.0), (150.0, 45.0, 110.0))  # red, blue, violet
+_SUBPIXEL = 4  # bits of the fraction in coordinates
+
+
+@pixel_op("stamp")
+class Stamp(PixelOp):
+    """A rubber stamp over a part of the image, worn and translucent: a ring or a box with what looks like writing.
+
+    Attributes:
+        size: half the height of the stamp, over the image's shorter side; of large ones only a part is seen.
+        opacity: of its ink, which darkens what is under it.
+        worn: share of its surface where the ink is missing.
+        box: share of stamps that are boxes; the others are rings, some with a star.
+    """
+
+    size: PositiveRange = (0.5, 2.0)
+    opacity: ShareRange = (0.25, 0.7)
+    worn: ShareRange = (0.0, 0.5)
+    box: Share = 0.35
+
+    def apply(self, image: Image, rng: np.random.Generator) -> Image:
+        """Draw the stamp's coverage, wear it, and multiply by its colour."""
+        height, width = image.shape[:2]
+        side = min(height, width)
+        radius = max(draw(self.size, rng) * side, 4.0)
+        # Part of it lies upon the image.
+        x, y = width * rng.random(), height / 2 + (rng.random() - 0.5) * (height + radius)
+        boxed = rng.random() < self.box
+        angle = (rng.random() - 0.5) * 0.6
+        thick = max(1, round(radius * (0.04 + 0.06 * rng.random())))
+        mask = np.zeros((height, width), np.uint8)
+        if boxed:
+            wide = radius * (1.2 + 2.0 * rng.random())
+            for inset in (1.0, 0.85)[: 1 + int(rng.random() * 2)]:
+                half = wide - (1 - inset) * radius, radius * inset
+                corners = np.array(((-1, -1), (1, -1), (1, 1), (-1, 1))) * half
+                _lines(mask, [_placed(corners, x, y, angle)], True, thick)
+            rows = 1 + int(rng.random() * 3)
+            letter = 1.4 * radius / rows
+            count = max(1, int(1.7 * wide / letter))
+            for row in range(rows):
+                down = (row - (rows - 1) / 2) * letter
+                cells = ((column - (count - 1) / 2) * letter for column in range(count))
+                strokes = [s * letter * 0.36 + (across, down) for across in cells for s in _scribble(rng)]
+                _lines(mask, [_placed(stroke, x, y, angle) for stroke in strokes], False, thick)
+        else:
+            for share in (1.0, 0.55)[: 1 + int(rng.random() * 2)]:
+                turn = np.arange(0.0, 2 * math.pi, math.pi / 24)[:, None]
+                circle = np.concatenate((np.cos(turn), np.sin(turn)), 1) * (radius * share)
+                _lines(mask, [_placed(circle, x, y, 0.0)], True, thick)
+            letter = radius * 0.32
+            count = 5 + int(rng.random() * 8)
+            for number in range(count):
+                along = angle + (number - (count - 1) / 2) * 0.42
+                strokes = [s * letter * 0.36 + (0.0, -0.77 * radius) for s in _scribble(rng)]
+                _lines(mask, [_placed(stroke, x, y, along) for stroke in strokes], False, thick)
+            if rng.random() < 0.5:
+                corner = np.arange(10)
+                reach = np.where(corner % 2, 0.13, 0.35) * radius
+                star = np.stack((reach * np.sin(corner * math.pi / 5), -reach * np.cos(corner * math.pi / 5)), 1)
+                cv2.fillPoly(mask, [_fixed(_placed(star, x, y, angle))], 255, cv2.LINE_AA, _SUBPIXEL)
+        field = banks.clouds(height, width, radius * (0.1 + 0.4 * rng.random()), rng)
+        edge = 255.0 * draw(self.worn, rng)
+        # Where the field is below the edge the ink is gone, softly.
+        kept = cv2.convertScaleAbs(
+            np.maximum(field, np.uint8(edge)), alpha=5.0, beta=-5.0 * edge + (edge < 1.0) * 255.0
+        )
+        mask = np.asarray(cv2.multiply(mask, kept, scale=draw(self.opacity, rng) / 255.0), np.uint8)
+        ink = _STAMP_INKS[int(rng.random() * len(_STAMP_INKS))]
+        shares = cv2.merge([cv2.convertScaleAbs(mask, alpha=1.0 - tone / 255.0) for tone in ink])
+        return np.asarray(cv2.multiply(image, cv2.bitwise_not(shares), scale=1.0 / 255.0), np.uint8)
+
+
+def _scribble(rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    """A few strokes from -1 to 1, as of a letter."""
+    return [rng.random((2 + int(rng.random() * 2), 2)) * 2.0 - 1.0 for _ in range(2 + int(rng.random() * 2))]
+
+
+def _placed(points: NDArray[np.float64], x: float, y: float, angle: float) -> NDArray[np.float64]:
+    c, s = math.cos(angle), math.sin(angle)
+    placed: NDArray[np.float64] = points @ np.array(((c, s), (-s, c))) + (x, y)
+    return placed
+
+
+def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
+    return np.asarray(np.rint(points * (1 << _SUBPIXEL)), np.int32)
+
+
+def _lines(mask: NDArray[np.uint8], lines: list[NDArray[np.float64]], closed: bool, thick: int) -> None:
+    cv2.polylines(mask, [_fixed(line) for line in lines], closed, 255, thick, cv2.LINE_AA, _SUBPIXEL)

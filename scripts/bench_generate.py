@@ -85,6 +85,10 @@ def main() -> None:
         ("receipt, 32 px", "receipt", []),
         ("historical, 32 px", "historical", []),
         ("lowres, words, 32 px", "lowres", []),
+        ("curved, words, 32 px", "curved", ["layout.height=32"]),
+        ("curved, straightened, words, 32 px", "curved", ["layout.height=32", "layout.curve.unwrap=true"]),
+        ("seal, ring texts straightened, 32 px", "seal", []),
+        ("seal, whole, 128 px", "seal", ["layout.height=128", "layout.seal.unwrap=false"]),
     ]
     for title, preset, overrides in rows:
         recipe = Recipe.load(preset, corpus=[arguments.corpus], overrides=overrides, fonts=fonts)

@@ -32,7 +32,7 @@ from synth.fonts.index import FaceInfo, FontIndex, scan
 from synth.fonts.install import catalog
 from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Fonts, Recipe
-from synth.render.curve import Laid, TooLong, choose_path, draw_along, lay_line, move_along, straighten
+from synth.render.curve import Along, Laid, Prints, Straightened, TooLong, choose_path, lay_line, move_along, straighten
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
 from synth.render.outline import OutlineCache
 from synth.render.seal import make_seal
@@ -130,6 +130,8 @@ class _Work:
     column: _Column | None = field(init=False)
     curved: bool = field(init=False)
     sealed: bool = field(init=False)
+    bent: Along | Straightened | None = None
+    prints: Prints | None = None
     hand: Manuscript | None = None
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
@@ -457,7 +459,7 @@ class Pipeline:
         """Take samples through all stages once; a stage that refuses some adds them to `refused`."""
         repainted = [work for work in works if work.repaint]
         works = [work for work in works if not work.repaint]
-        for stage in (self._write, self._shape, self._look_beside, self._draw, self._place, self._gather):
+        for stage in (self._write, self._shape, self._bend, self._look_beside, self._draw, self._place, self._gather):
             works = self._passed(stage, works, refused)
         drafted = [work for work in works if not work.plain]
         for work, inside in zip(drafted, self._composer.insides([work.draft for work in drafted]), strict=True):
@@ -617,7 +619,45 @@ class Pipeline:
     def _shape(self, work: _Work) -> None:
         if work.hand is not None:
             return
-        work.runs = self._runs(work.drawn.text, work.faces, work.column, work.spacing)
+        # A seal may space its letters out.
+        spacing = work.spacing or float(work.sealed)
+        work.runs = self._runs(work.drawn.text, work.faces, work.column, spacing)
+
+    def _bend(self, work: _Work) -> None:
+        """Lines along curves and in seals: where everything lies."""
+        work.bent = work.prints = None
+        if not (work.curved or work.sealed):
+            return
+        rng, units, curve, stamp = work.rng, work.drawn.units, self.recipe.layout.curve, self.recipe.layout.seal
+
+        def lay(spacing: float) -> Laid:
+            return lay_line(work.runs, self._outlines, spacing=work.spacing + spacing, jitter=work.jitter)
+
+        try:
+            if work.curved:
+                laid = lay(0.0)
+                path = choose_path(curve, laid, rng)
+                unwrap, slack = curve.unwrap, curve.slack
+            else:
+                seal = make_seal(stamp, lay, lambda: self._laid_beside(work), rng)
+                laid, path, work.prints = seal.laid, seal.path, seal.prints
+                unwrap, slack = stamp.unwrap, stamp.slack
+            work.bent = straighten(laid, path, units, slack, rng) if unwrap else move_along(laid, path, units)
+        except TooLong:
+            raise Refused(_TOO_LONG) from None
+        except NoInk as no_ink:
+            raise Refused(_BLANK, no_ink.unit) from None
+
+    def _laid_beside(self, work: _Work) -> Laid | None:
+        """Another text of the corpus in the same face, laid out; None where that lacks a glyph."""
+        try:
+            drawn = self.source.draw(work.rng)
+        finally:
+            self._count_texts(work)
+        text = "".join(drawn.units[:_SEAL_UNITS])
+        with suppress(Refused, NoInk):
+            return lay_line(self._runs(text, [(work.faces[0][0], 0, len(text))], None), self._outlines)
+        return None
 
     def _look_beside(self, work: _Work) -> None:
         """Text of neighbouring lines and words."""
@@ -635,8 +675,12 @@ class Pipeline:
             if work.hand is not None:
                 assert self.hand is not None
                 work.ink = self.hand.draw(work.hand, work.ppem, work.rng, plain=work.plain)
-            elif work.curved or work.sealed:
-                work.ink = self._curve(work) if work.curved else self._seal(work)
+            elif work.bent is not None:
+                size = work.ppem
+                if isinstance(work.bent, Along):
+                    # About as large as the picture will show it: a line that rises high has small letters.
+                    size = max(6, work.bent.size(math.ceil(self.recipe.layout.height * _DRAWN), work.prints))
+                work.ink = work.bent.drawn(size, work.prints)
             else:
                 work.ink = drawing(
                     work.runs, work.drawn.units, work.ppem, self._cache, spacing=work.spacing, jitter=work.jitter
@@ -657,51 +701,6 @@ class Pipeline:
                     mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
         work.draft = Draft(work.ink, neighbours)
-
-    def _curve(self, work: _Work) -> Ink:
-        """Ink of a line along a curve."""
-        config = self.recipe.layout.curve
-        laid = lay_line(work.runs, self._outlines, spacing=work.spacing, jitter=work.jitter)
-        try:
-            path = choose_path(config, laid, work.rng)
-        except TooLong:
-            raise Refused(_TOO_LONG) from None
-        if config.unwrap:
-            return straighten(laid, path, work.drawn.units, work.ppem, config.slack, work.rng)
-        line = move_along(laid, path, work.drawn.units)
-        return draw_along(line, self._shown_size(line.shapes.height))
-
-    def _seal(self, work: _Work) -> Ink:
-        """Ink of a line in a seal."""
-        config = self.recipe.layout.seal
-
-        def lay(spacing: float) -> Laid:
-            return lay_line(work.runs, self._outlines, spacing=work.spacing + spacing, jitter=work.jitter)
-
-        try:
-            seal = make_seal(config, lay, lambda: self._laid_beside(work), work.rng)
-        except TooLong:
-            raise Refused(_TOO_LONG) from None
-        units = work.drawn.units
-        if config.unwrap:
-            return straighten(seal.laid, seal.path, units, work.ppem, config.slack, work.rng, seal.prints)
-        size = self._shown_size(seal.prints.shapes.height)
-        return draw_along(move_along(seal.laid, seal.path, units), size, seal.prints)
-
-    def _laid_beside(self, work: _Work) -> Laid | None:
-        """Another text of the corpus in the same face, laid out; None where that lacks a glyph."""
-        try:
-            drawn = self.source.draw(work.rng)
-        finally:
-            self._count_texts(work)
-        text = "".join(drawn.units[:_SEAL_UNITS])
-        with suppress(Refused, NoInk):
-            return lay_line(self._runs(text, [(work.faces[0][0], 0, len(text))], None), self._outlines)
-        return None
-
-    def _shown_size(self, height: float) -> int:
-        """Pixels per em at which ink that is so many em high is about as large as the picture will show it."""
-        return max(6, math.ceil(self.recipe.layout.height * _DRAWN / max(height, 1.0)))
 
     def _place(self, work: _Work) -> None:
         if not work.plain:

@@ -285,7 +285,7 @@ class SealLine(Section):
     border: Share = Field(0.95, description="share with a border")
     double: Share = Field(0.5, description="share of borders that are double")
     twice: Share = Field(0.1, description="share stamped twice, the second time paler and a little beside the first")
-    over: Share = Field(0.3, description="share stamped over other text")
+    over: Share = Field(0.25, description="share stamped over other text")
     colours: dict[Literal["red", "blue", "violet", "black"], Weight] = Field(
         {"red": 0.65, "blue": 0.2, "violet": 0.15}, description="weights of red, blue, violet and black"
     )

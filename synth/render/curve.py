@@ -32,7 +32,7 @@ OUTLINE_POINTS = 16
 BEYOND = 1.0
 """How far in em a path goes on past the text."""
 
-BESIDE = 0.6
+BESIDE = 0.45
 """Room in em around a line in which what is printed beside it is kept."""
 
 _FAR = math.inf
@@ -45,7 +45,8 @@ _SIDES = np.linspace(0.0, 1.0, 5)  # where the sides of a box are looked at
 _TWICE = np.tile(_SIDES, 2)
 _STRAIGHTEST = 1e-6  # curvature of what counts as straight
 # Smooth random shifts along a line: of cosines, of unit variance in the mean.
-_SWAYS = np.cos(np.arange(4)[:, None] * np.linspace(0.0, math.pi, 33)) / math.sqrt(2.5)
+_PLACES = np.linspace(0.0, 1.0, 33)
+_SWAYS = np.cos(np.arange(4)[:, None] * (_PLACES * math.pi)) / math.sqrt(2.5)
 
 
 @dataclass(slots=True)
@@ -166,11 +167,6 @@ class Shapes:
     ends: NDArray[np.intp]
     wholes: NDArray[np.intp]
 
-    @property
-    def height(self) -> float:
-        """Of all of them together."""
-        return float(np.ptp(self.points[:, 1]))
-
     def placed(self, size: float, x: float, y: float, angle: float = 0.0) -> Shapes:
         """`size` times as large, turned clockwise by `angle` radians about the origin, and moved."""
         c, s = size * math.cos(angle), size * math.sin(angle)
@@ -210,13 +206,21 @@ class Page:
     angle: float
     shift: tuple[float, float]
 
-    def drawn(self, ppem: int, x: Floats, y: Floats) -> NDArray[Any]:
-        """Coverage of pixels whose centres lie at (x, y) in em, height × width."""
-        size = max(round(self.length * ppem), 1), max(round(self.step * ppem), 1)
-        tile = self.row.drawn(ppem, np.zeros(2), *size)
-        c, s = math.cos(self.angle) * ppem, math.sin(self.angle) * ppem
-        x, y = x - self.shift[0], y - self.shift[1]
-        columns, rows = (c * x + s * y - 0.5).astype(np.float32), (c * y - s * x - 0.5).astype(np.float32)
+    def drawn(self, ppem: int, begins: Floats, grows: Floats, down: Floats) -> NDArray[Any]:
+        """Coverage of pixels, height × width, each column along a line of its own; lengths in em.
+
+        Args:
+            ppem: pixels per em.
+            begins: 2 × width: where each of these lines begins, (x, y).
+            grows: 2 × width: by how much (x, y) grow along it.
+            down: height: how far along it each pixel's centre is.
+        """
+        tile = self.row.drawn(ppem, np.zeros(2), max(round(self.length * ppem), 1), max(round(self.step * ppem), 1))
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        back = np.array(((c, s), (-s, c))) * ppem
+        begin = (back @ (begins - np.array(self.shift)[:, None]) - 0.5).astype(np.float32)
+        grow, along = (back @ grows).astype(np.float32), down.astype(np.float32)[:, None]
+        columns, rows = (along * grow[k] + begin[k] for k in (0, 1))
         return cv2.remap(tile, columns, rows, cv2.INTER_LINEAR, None, cv2.BORDER_WRAP)
 
 
@@ -226,15 +230,23 @@ class Prints:
 
     Attributes:
         shapes: by the same stamp.
+        bars: likewise, upright rectangles: left, top, right, bottom.
         under: on the paper before; None: nothing.
         double: how far away a second, paler impression is, (x, y); None: there is none.
         colour: of the stamp's ink: blue, green, red.
     """
 
-    shapes: Shapes
+    shapes: Shapes | None
+    bars: list[tuple[float, float, float, float]]
     under: Page | None
     double: tuple[float, float] | None
     colour: tuple[float, float, float]
+
+    @property
+    def corners(self) -> Floats:
+        """Points, n × 2, between which all of it lies."""
+        bars = np.array(self.bars).reshape(-1, 2)
+        return bars if self.shapes is None else np.concatenate((self.shapes.points, bars))
 
     def drawn(self, line: NDArray[np.uint8], ppem: int, origin: NDArray[Any], pad: int, path: Path | None) -> Stamp:
         """Drawn beside a line.
@@ -247,20 +259,52 @@ class Prints:
             path: that the line was straightened along; None: it was not.
         """
         height, width = line.shape
-        mask: NDArray[Any] = self.shapes.drawn(ppem, origin, width, height)
+        mask: Any = np.zeros_like(line) if self.shapes is None else self.shapes.drawn(ppem, origin, width, height)
+        x, y = origin.tolist()
+        for left, top, right, bottom in self.bars:
+            _lay_bar(mask, left * ppem - x, top * ppem - y, right * ppem - x, bottom * ppem - y)
         if self.double is not None:
-            x, y = self.double
-            again = np.array(((1.0, 0.0, x * ppem), (0.0, 1.0, y * ppem)))
+            again = np.array(((1.0, 0.0, self.double[0] * ppem), (0.0, 1.0, self.double[1] * ppem)))
             paler = cv2.warpAffine(cv2.max(mask, line), again, (width, height))
             mask = cv2.max(mask, cv2.convertScaleAbs(paler, alpha=_PALER))
         if self.under is None:
             return Stamp(mask, None, pad, self.colour)
-        at_x = (np.arange(width) + 0.5 + origin[0])[None] / ppem
-        at_y = (np.arange(height) + 0.5 + origin[1])[:, None] / ppem
-        if path is not None:
-            px, py, angle = path.at(at_x)
-            at_x, at_y = px - at_y * np.sin(angle), py + at_y * np.cos(angle)
-        return Stamp(mask, self.under.drawn(ppem, at_x, at_y), pad, self.colour)
+        columns, rows = (np.arange(width) + 0.5 + x) / ppem, (np.arange(height) + 0.5 + y) / ppem
+        begins, grows = np.zeros((2, width)), np.zeros((2, width))
+        if path is None:
+            begins[0], grows[1] = columns, 1.0
+        else:
+            begins[0], begins[1], angle = path.at(columns)
+            grows[0], grows[1] = -np.sin(angle), np.cos(angle)
+        return Stamp(mask, self.under.drawn(ppem, begins, grows, rows), pad, self.colour)
+
+
+def _lay_bar(mask: NDArray[np.uint8], left: float, top: float, right: float, bottom: float) -> None:
+    """Cover what lies between four edges, in pixels, parts of pixels included."""
+    height, width = mask.shape
+    left, right = max(left, 0.0), min(right, float(width))
+    top, bottom = max(top, 0.0), min(bottom, float(height))
+    if left < right and top < bottom:
+        across, down = _covered(left, right), _covered(top, bottom)
+        view = mask[int(top) : int(top) + len(down), int(left) : int(left) + len(across)]
+        np.maximum(view, (down[:, None] * (across * 255)).astype(np.uint8), out=view)
+
+
+def _reach(points: Floats, ppem: int) -> tuple[NDArray[np.intp], int, int]:
+    """The corner, width and height in pixels of the picture of points in em."""
+    x, y = points.T
+    left, top = math.floor(float(x.min()) * ppem), math.floor(float(y.min()) * ppem)
+    right, bottom = math.ceil(float(x.max()) * ppem), math.ceil(float(y.max()) * ppem)
+    return np.array((left, top)), right - left, bottom - top
+
+
+def _covered(start: float, stop: float) -> NDArray[np.float32]:
+    """What a line from `start` to `stop` covers of each pixel that it touches, from the first one on."""
+    first, last = int(start), math.ceil(stop)
+    covered = np.ones(last - first, np.float32)
+    covered[0] -= start - first
+    covered[-1] -= last - stop
+    return covered
 
 
 @dataclass(slots=True)
@@ -280,6 +324,31 @@ class Along:
     shared: NDArray[np.bool_]
     blank: NDArray[np.bool_]
     outline: Floats
+
+    def size(self, height: int, stamp: Prints | None) -> int:
+        """Pixels per em at which all of it is about so many pixels high."""
+        y = self.shapes.points[:, 1] if stamp is None else np.concatenate((self.shapes.points, stamp.corners))[:, 1]
+        return math.ceil(height / max(float(np.ptp(y)), 1.0))
+
+    def drawn(self, ppem: int, stamp: Prints | None = None) -> Ink:
+        """Its ink.
+
+        Args:
+            ppem: pixels per em.
+            stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
+        """
+        pad = 0 if stamp is None else ppem
+        points = self.shapes.points
+        origin, width, height = _reach(points if stamp is None else np.concatenate((points, stamp.corners)), ppem)
+        quads = (self.quads * ppem - origin).astype(np.float32)
+        boxes = np.concatenate((quads.min(1), quads.max(1)), 1).clip(0, (width, height, width, height))
+        outline = (self.outline * ppem - origin).astype(np.float32)
+        mask = self.shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
+        ink = Ink(mask, boxes, self.shared, self.blank, float(height), ppem, quads=quads, outline=outline)
+        if stamp is not None:
+            ink.stamp = stamp.drawn(mask, ppem, origin - pad, pad, None)
+            ink.mask = np.ascontiguousarray(mask[pad : pad + height, pad : pad + width])
+        return ink
 
 
 class _Mover:
@@ -326,7 +395,7 @@ class _Straightener:
         # What was bent with the path is as it was.
         curvature[laid.bent | (np.abs(curvature) < _STRAIGHTEST)] = _STRAIGHTEST
         self._poses = np.stack((pens, 1 / curvature))
-        self._s = np.linspace(0.0, laid.length, _SWAYS.shape[1])
+        self._s = _PLACES * laid.length
         self._sways = (rng.standard_normal((2, len(_SWAYS))) * slack) @ _SWAYS if slack else None
 
     def __call__(self, x: Floats, y: Floats, cluster: NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -393,7 +462,7 @@ def _rims(laid: Laid, moved: _Mover | _Straightener, units: Sequence[str]) -> _R
     blank = [unit.isspace() for unit in units]
     parts = np.array(sorted(unit_parts(starts, blank, laid.clusters, laid.top, laid.bottom)), np.float64)
     unit, cluster = parts[:, 0].astype(np.intp), parts[:, 1].astype(np.intp)
-    left, top, right, bottom = parts[:, 2:6].T
+    left, right = parts[:, 2], parts[:, 4]
     # Along the top and the bottom of each box.
     x = left[:, None] + (right - left)[:, None] * _TWICE
     x, y = moved(x, np.repeat(parts[:, 3:6:2], len(_SIDES), axis=1), cluster)
@@ -435,13 +504,16 @@ def move_along(laid: Laid, path: Path, units: Sequence[str]) -> Along:
         quads[k] = quads[k - 1]
 
     inked = [cluster for cluster in laid.clusters if cluster[6] > cluster[4]]
-    s = np.linspace(min(c[4] for c in inked), max(c[6] for c in inked), OUTLINE_POINTS)
-    # Letters that are turned whole stand out of the band between two curves by the height of their bows.
+    # Letters that are turned whole stand out of the band between two curves, by the height of their bows, and at its
+    # ends, by what they are wider than the curve there.
     wide = max((c[6] - c[4] for c, b in zip(laid.clusters, laid.bent, strict=True) if not b), default=0.0)
-    bow = wide * wide / (8 * max(path.tightest - laid.height / 2, wide))
+    half = laid.height / 2
+    inner = max(path.tightest - half, wide, 1e-3)
+    spill = wide / 2 * half / inner
+    s = np.linspace(min(c[4] for c in inked) - spill, max(c[6] for c in inked) + spill, OUTLINE_POINTS)
     # And the polygon's legs cut off the bows of the curve between them.
     leg = (s[-1] - s[0]) / (OUTLINE_POINTS - 1)
-    half = laid.height / 2 + bow + leg * leg / (8 * path.tightest)
+    half += wide * wide / (8 * inner) + leg * leg / (8 * path.tightest)
     outline = np.concatenate((path.offset(s, -half), path.offset(s[::-1], half)))
     return Along(shapes, quads, rims.shared, rims.blank, outline)
 
@@ -454,41 +526,46 @@ def _boxes(rims: _Rims, x: Floats, y: Floats) -> Floats:
     return boxes
 
 
-def draw_along(line: Along, ppem: int, stamp: Prints | None = None) -> Ink:
-    """Draw what was moved onto a path.
+@dataclass(slots=True)
+class Straightened:
+    """A line that was moved onto a path, and that straightened again; x is the arc length, y how far below the path.
 
-    Args:
-        line: the line.
-        ppem: pixels per em.
-        stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
+    Attributes:
+        shapes: its glyphs.
+        boxes: units × 4: left, top, right, bottom.
+        shared: see `Ink`.
+        blank: see `Ink`.
+        baseline: y of it, about.
+        path: the path.
     """
-    pad = 0 if stamp is None else ppem
-    whole = line.shapes.points if stamp is None else np.concatenate((line.shapes.points, stamp.shapes.points))
-    low, high = whole.min(0), whole.max(0)
-    origin = np.floor(low * ppem).astype(int)
-    width, height = (np.ceil(high * ppem).astype(int) - origin).tolist()
-    quads = (line.quads * ppem - origin).astype(np.float32)
-    boxes = np.concatenate((quads.min(1), quads.max(1)), 1).clip(0, (width, height, width, height))
-    outline = (line.outline * ppem - origin).astype(np.float32)
-    mask = line.shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
-    printed = None if stamp is None else stamp.drawn(mask, ppem, origin - pad, pad, None)
-    if pad:
-        mask = np.ascontiguousarray(mask[pad:-pad, pad:-pad])
-    ink = Ink(mask, boxes, line.shared, line.blank, float(height), ppem, quads=quads, outline=outline)
-    ink.stamp = printed
-    return ink
+
+    shapes: Shapes
+    boxes: Floats
+    shared: NDArray[np.bool_]
+    blank: NDArray[np.bool_]
+    baseline: float
+    path: Path
+
+    def drawn(self, ppem: int, stamp: Prints | None = None) -> Ink:
+        """Its ink.
+
+        Args:
+            ppem: pixels per em.
+            stamp: what is printed beside it, in the same coordinates.
+        """
+        pad = 0 if stamp is None else math.ceil(BESIDE * ppem)
+        origin, width, height = _reach(self.shapes.points, ppem)
+        mask = self.shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
+        boxes = (self.boxes * ppem - np.tile(origin, 2)).astype(np.float32)
+        ink = Ink(mask, boxes, self.shared, self.blank, self.baseline * ppem - float(origin[1]), ppem)
+        if stamp is not None:
+            ink.stamp = stamp.drawn(mask, ppem, origin - pad, pad, self.path)
+            ink.mask = np.ascontiguousarray(mask[pad : pad + height, pad : pad + width])
+        return ink
 
 
-def straighten(
-    laid: Laid,
-    path: Path,
-    units: Sequence[str],
-    ppem: int,
-    slack: float,
-    rng: np.random.Generator,
-    stamp: Prints | None = None,
-) -> Ink:
-    """Draw a line as it is when it has been moved onto a path, and that was straightened by a polygon found around it.
+def straighten(laid: Laid, path: Path, units: Sequence[str], slack: float, rng: np.random.Generator) -> Straightened:
+    """Where a line is once it has been moved onto a path and that was straightened by a polygon found around it.
 
     That is worked out on the outlines: no pixel is interpolated.
 
@@ -496,31 +573,19 @@ def straighten(
         laid: the line.
         path: the path.
         units: the line cut into units.
-        ppem: pixels per em.
         slack: standard deviation in em by which top and bottom of the polygon are off, more here and less there.
         rng: source of that.
-        stamp: what is printed beside it, already straight: x is the arc length, y how far below the path.
 
     Raises:
         NoInk: a unit that is not blank has no ink.
     """
     moved = _Straightener(laid, path, slack, rng)
-    shapes = _glyphs(laid, moved)
     rims = _rims(laid, moved, units)
-    pad = 0 if stamp is None else math.ceil(BESIDE * ppem)
-    low, high = shapes.points.min(0), shapes.points.max(0)
-    origin = np.floor(low * ppem).astype(int)
-    width, height = (np.ceil(high * ppem).astype(int) - origin).tolist()
-    boxes = np.empty((len(units), 4), np.float32)
-    boxes[rims.present] = _boxes(rims, rims.x, rims.y) * ppem - np.tile(origin, 2)
+    boxes = np.empty((len(units), 4))
+    boxes[rims.present] = _boxes(rims, rims.x, rims.y)
     for k in rims.lost:
         boxes[k] = boxes[k - 1]
-    mask = shapes.drawn(ppem, origin - pad, width + 2 * pad, height + 2 * pad)
-    ink = Ink(mask, boxes, rims.shared, rims.blank, -laid.middle * ppem - float(origin[1]), ppem)
-    if stamp is not None:
-        ink.stamp = stamp.drawn(mask, ppem, origin - pad, pad, path)
-        ink.mask = np.ascontiguousarray(mask[pad : pad + height, pad : pad + width])
-    return ink
+    return Straightened(_glyphs(laid, moved), boxes, rims.shared, rims.blank, -laid.middle, path)
 
 
 class TooLong(Exception):

@@ -82,7 +82,10 @@ class Path:
 
     def moved(self, x: float, y: float) -> Path:
         """The path elsewhere."""
-        return Path(self.points + (x, y), float(self._s[1]), self._angles[1:-1])
+        path = Path.__new__(Path)
+        path._s, path._angles, path.length = self._s, self._angles, self.length
+        path._x, path._y = self._x + x, self._y + y
+        return path
 
     @property
     def points(self) -> Floats:
@@ -97,15 +100,18 @@ class Path:
         return 1 / most if most > 1e-12 else math.inf
 
     def crosses(self, reach: float = 0.0) -> bool:
-        """Whether the path, or what runs beside it at `reach` on either side, comes upon itself."""
-        if float(np.ptp(self._angles)) < math.pi:
+        """Whether the path, or the band that reaches so far to either side of it, comes upon itself."""
+        if float(np.ptp(self._angles)) < math.pi and self.tightest > reach:
             return False  # it always gets on in one direction
         s = np.linspace(self._s[1], self.length, min(len(self._s) - 2, 65))
-        return any(_crosses(self.offset(s, down)) for down in ({0.0} if not reach else (-reach, reach)))
+        if not reach:
+            return _crosses(self.offset(s, 0.0))
+        around = np.concatenate((self.offset(s, -reach), self.offset(s[::-1], reach)))
+        return _crosses(np.concatenate((around, around[:1])))
 
 
 def _crosses(points: Floats) -> bool:
-    """Whether two legs of a polyline cross that are not neighbours."""
+    """Whether two legs of a polyline cross that are not neighbours; the first is one of the last where it is closed."""
     a, legs = points[:-1], np.diff(points, axis=0)
     away = a[None] - a[:, None]
     cross = legs[:, None, 0] * legs[None, :, 1] - legs[:, None, 1] * legs[None, :, 0]
@@ -113,7 +119,10 @@ def _crosses(points: Floats) -> bool:
         t = (away[..., 0] * legs[None, :, 1] - away[..., 1] * legs[None, :, 0]) / cross
         u = (away[..., 0] * legs[:, None, 1] - away[..., 1] * legs[:, None, 0]) / cross
     hit = (t >= 0) & (t <= 1) & (u >= 0) & (u <= 1)
-    return bool(np.triu(hit, 2).any())
+    hit = np.triu(hit, 2)
+    if (points[0] == points[-1]).all():
+        hit[0, -1] = False
+    return bool(hit.any())
 
 
 def straight(length: float) -> Path:

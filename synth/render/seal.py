@@ -14,7 +14,12 @@ from synth.recipe import SealLine
 from synth.render.curve import BESIDE, BEYOND, Laid, Page, Prints, Shapes, between, fitting, glyphs_along
 from synth.render.path import Floats, Path, ellipse, straight
 
-_COLOURS = {"red": (40.0, 30.0, 205.0), "blue": (190.0, 70.0, 30.0), "violet": (160.0, 45.0, 120.0), "black": (30.0,) * 3}
+_COLOURS = {
+    "red": (40.0, 30.0, 205.0),
+    "blue": (190.0, 70.0, 30.0),
+    "violet": (160.0, 45.0, 120.0),
+    "black": (30.0,) * 3,
+}
 _FILLED = 0.86  # of a ring, by one text or by two
 _APART = 0.08  # of a ring, between two
 _WIDEST = 0.5  # em between letters that are spaced out
@@ -22,6 +27,9 @@ _SMALLEST_LINE = 0.35  # of the size of the ring's text, for other lines
 _LEADING = 1.25
 _TALL = 1.3  # a ring's radius over the line's height, at least
 _LEAST_RADIUS = 1.5  # em
+
+Bar = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 Chosen = TypeVar("Chosen", bound=str)
 
@@ -33,8 +41,8 @@ class Seal:
     Attributes:
         laid: the line.
         path: what it is on.
-        prints: what is printed beside it: where it is, or, if the line is to be straightened, by arc length and distance
-            below the path.
+        prints: what is printed beside it: where it is, or, if the line is to be straightened, by arc length and by how
+            far below the path.
     """
 
     laid: Laid
@@ -59,16 +67,18 @@ def make_seal(
     laid = lay(0.0)
     shape = _chosen(config.shapes, rng)
     if shape == "square":
-        path, shapes = straight(laid.length), _box(config, laid, other, rng)
+        path = straight(laid.length)
+        shapes, bars = _box(config, laid, other, rng)
     else:
-        laid, path, shapes = _ring(config, laid, lay, other, shape == "oval", rng)
+        laid, path, shapes, bars = _ring(config, laid, lay, other, shape == "oval", rng)
     double = None
     if rng.random() < config.twice:
         angle, away = 2 * math.pi * rng.random(), 0.04 + 0.08 * rng.random()
         double = away * math.cos(angle), away * math.sin(angle)
     under = other() if rng.random() < config.over else None
     page = None if under is None else _page(under, rng)
-    return Seal(laid, path, Prints(Shapes.joined(shapes), page, double, _COLOURS[_chosen(config.colours, rng)]))
+    colour = _COLOURS[_chosen(config.colours, rng)]
+    return Seal(laid, path, Prints(Shapes.joined(shapes) if shapes else None, bars, page, double, colour))
 
 
 def _chosen(weights: Mapping[Chosen, float], rng: np.random.Generator) -> Chosen:
@@ -85,10 +95,10 @@ def _ring(
     other: Callable[[], Laid | None],
     oval: bool,
     rng: np.random.Generator,
-) -> tuple[Laid, Path, list[Shapes]]:
+) -> tuple[Laid, Path, list[Shapes], list[Bar]]:
     """The line, spaced out if it is short; its path; and what else there is."""
     ratio = between(config.ratio, rng) if oval else 1.0
-    # The circumference of an ellipse whose half axes are r · ratio and r, over that of a circle of radius r (Ramanujan).
+    # The circumference of an ellipse of half axes r · ratio and r, over that of a circle of radius r (Ramanujan).
     h = ((ratio - 1) / (ratio + 1)) ** 2
     longer = (1 + ratio) / 2 * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))
     radius = max(between(config.radius, rng) / math.sqrt(longer), _TALL * laid.height * ratio, _LEAST_RADIUS)
@@ -118,8 +128,9 @@ def _ring(
                 lines.append((-half - gap - thick / 2, -half - gap))
     if config.unwrap:
         # Nothing further away is seen.
-        shapes = [_bar(-BESIDE, laid.length + BESIDE, *sorted((-sign * a, -sign * b))) for a, b in lines]
-        return laid, path(laid.length, sign), shapes or [_bar(-3.0, -2.9, 0.0, 0.1)]
+        right = laid.length + BESIDE
+        ways = [sorted((-sign * a, -sign * b)) for a, b in lines]
+        return laid, path(laid.length, sign), [], [(-BESIDE, top, right, bottom) for top, bottom in ways]
     shapes = [_oval(wider, radius + a, radius + b) for a, b in lines]
     if rng.random() < config.opposite:
         opposite = other()
@@ -134,7 +145,7 @@ def _ring(
     top = (0.1 if starred else -0.45) * inner
     wide = 1.8 * (inner + wider)
     shapes += _stacked(within, top, 0.75 * inner, lambda y: wide * math.sqrt(max(1 - (y / inner) ** 2, 0.0)), rng)
-    return laid, path(laid.length, sign), shapes or [_star(0.15, 0.0)]
+    return laid, path(laid.length, sign), shapes, []
 
 
 def _stacked(
@@ -157,7 +168,7 @@ def _stacked(
 
 def _box(
     config: SealLine, laid: Laid, other: Callable[[], Laid | None], rng: np.random.Generator
-) -> list[Shapes]:
+) -> tuple[list[Shapes], list[Bar]]:
     """A box around a line that begins at the origin, and around others above and below."""
     shapes: list[Shapes] = []
     x0, x1, y0, y1 = 0.0, laid.length, -laid.height / 2, laid.height / 2
@@ -177,13 +188,14 @@ def _box(
         shapes.append(glyphs_along(more, straight(more.length)).placed(size, x, y))
         x0, x1 = min(x0, x), max(x1, x + more.length * size)
         y0, y1 = (y - tall / 2, y1) if above else (y0, y + tall / 2)
+    bars: list[Bar] = []
     gap, thick = 0.2 + 0.25 * rng.random(), 0.05 + 0.1 * rng.random()
-    if rng.random() < config.border or not shapes:
-        shapes += _frame(x0 - gap, y0 - gap, x1 + gap, y1 + gap, thick)
+    if rng.random() < config.border:
+        bars += _frame(x0 - gap, y0 - gap, x1 + gap, y1 + gap, thick)
         if rng.random() < config.double:
             gap += thick + 0.1
-            shapes += _frame(x0 - gap, y0 - gap, x1 + gap, y1 + gap, thick / 2)
-    return shapes
+            bars += _frame(x0 - gap, y0 - gap, x1 + gap, y1 + gap, thick / 2)
+    return shapes, bars
 
 
 def _page(under: Laid, rng: np.random.Generator) -> Page:
@@ -201,14 +213,10 @@ def _oval(longer: float, inner: float, outer: float) -> Shapes:
     return _polygons(one * (outer + longer, outer), one[::-1] * (inner + longer, inner))
 
 
-def _bar(x0: float, x1: float, y0: float, y1: float) -> Shapes:
-    return _polygons(np.array(((x0, y0), (x1, y0), (x1, y1), (x0, y1))))
-
-
-def _frame(x0: float, y0: float, x1: float, y1: float, thick: float) -> list[Shapes]:
+def _frame(x0: float, y0: float, x1: float, y1: float, thick: float) -> list[Bar]:
     """A box: bars outwards from four edges."""
     left, top, right, bottom = x0 - thick, y0 - thick, x1 + thick, y1 + thick
-    return [_bar(left, right, top, y0), _bar(left, right, y1, bottom), _bar(left, x0, y0, y1), _bar(x1, right, y0, y1)]
+    return [(left, top, right, y0), (left, y1, right, bottom), (left, y0, x0, y1), (x1, y0, right, y1)]
 
 
 def _star(radius: float, y: float) -> Shapes:
