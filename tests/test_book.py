@@ -194,6 +194,21 @@ def test_vowel_signs_that_anchors_place_need_no_room(tmp_path):
     assert families(book_of(tmp_path).choose("\u0d9a\u0dcf", rng())) == ["Anchored"]
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_a_font_that_puts_a_vowel_sign_of_two_parts_before_its_consonant_does_not_draw_the_script(tmp_path, parts):
+    letters = {"\u0d9a": "ka", "\u0dd9": "e", "\u0ddc": "o"} | ({"\u0dcf": "aa"} if parts else {})
+    font = make_font(letters, family="Parted")
+    addOpenTypeFeaturesFromString(font, "languagesystem sinh dflt; feature liga { sub ka ka by e; } liga;")
+    font.save(tmp_path / "Parted.ttf")
+    book = book_of(tmp_path)
+    run = shape_line("\u0d9a\u0ddc", [(book.open(book.faces[0]), 0, 2)])[0]
+    names = [font.getGlyphName(glyph) for glyph in run.glyphs]
+    assert names == (
+        ["e", "ka", "aa"] if parts else ["o", "ka"]
+    )  # HarfBuzz takes it apart where the font has the parts
+    assert bool(book.able("\u0d9a")) == parts
+
+
 @pytest.mark.parametrize(
     "text", ["\u0d9a\u0dcf\u0dc0", "\u1000\u102c\u1038", "\u1780\u17b6", "\u0b95\u0bbf", "\u0d15\u0d40"]
 )

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cache
 
 import numpy as np
+import regex
 import unicodedata2
 from fontTools import unicodedata as ucd
 
@@ -45,6 +46,7 @@ _JOINED = {
     "Mymr": "န္တ",
 }
 # Fonts for Chinese and Japanese set these in squares, П о е з д: right among Han, and nowhere else.
+_split_sign = regex.compile(r"[\p{InPC=Left_And_Right}\p{InPC=Top_And_Left}\p{InPC=Top_And_Left_And_Right}]")
 _WIDE = frozenset({"Grek", "Cyrl"})
 _HAN = 0x4E00
 _TRIES = 8
@@ -141,7 +143,7 @@ class FontBook:
             proper = True
             if script in _JOINED or _vowel_signs(script):
                 face = self._opened(number, 0)
-                proper = _joins(face, script) and _gives_room(face, script)
+                proper = _joins(face, script) and _gives_room(face, script) and _surrounds(face, script)
             self._proper[number, script] = proper
         return proper
 
@@ -310,6 +312,24 @@ def _gives_room(face: Face, script: str) -> bool:
                 places = zip(run.glyphs, run.advances, run.x_offsets, run.y_offsets, strict=True)
                 # without GPOS, HarfBuzz moves what it takes for a mark back by its width
                 if not {(glyph, 0, 0, 0), (glyph, 0, -width, 0)}.isdisjoint(places):
+                    return False
+                letters = letters[number:]
+                break
+    return True
+
+
+def _surrounds(face: Face, script: str) -> bool:
+    """Whether vowel signs with a part before the consonant and one after or above it do not stand before it whole.
+
+    HarfBuzz leaves them whole where the font has no glyphs for the parts or, in Sinhala, seems to take them apart by
+    itself (feature pstf); GNU FreeFont's bold has that feature, and yet does not.
+    """
+    letters = [letter for letter in _letters_and_signs()[script][0] if face.info.covers(ord(letter))]
+    for sign in filter(_split_sign.match, _vowel_signs(script)):
+        whole = face.hb.get_nominal_glyph(ord(sign))
+        for number, letter in enumerate(letters if whole else ()):
+            with suppress(Undrawable):  # a dotted circle: no letter that takes signs
+                if shape_run(face, letter + sign, 0, 2, rtl=False, script=script).glyphs[0] == whole:
                     return False
                 letters = letters[number:]
                 break
