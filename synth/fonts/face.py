@@ -179,13 +179,14 @@ class Face:
         return True
 
     @cached_property
-    def split_vowels(self) -> dict[int, str]:
-        """Glyphs of vowel signs that stand on both sides of a letter, and the signs.
+    def split_vowels(self) -> frozenset[int]:
+        """Glyphs of vowel signs that stand on both sides of a letter.
 
         HarfBuzz takes such signs apart. Where one comes out whole, the face leaves no place for the letter: FreeSerif
         Bold draws Sinhala so.
         """
-        return {self.hb.get_nominal_glyph(code): chr(code) for code in _SPLIT_VOWELS if self.info.covers(code)}
+        found = (self.hb.get_nominal_glyph(code) for code in _SPLIT_VOWELS if self.info.covers(code))
+        return frozenset(glyph for glyph in found if glyph)
 
     @cached_property
     def middle(self) -> float:

@@ -38,7 +38,7 @@ LOOSE: frozenset[str] = frozenset(
 
 
 class Undrawable(Exception):
-    """These faces draw the text with a missing glyph, a dotted circle or the like; `characters` names the culprits."""
+    """These faces draw a missing glyph or a dotted circle for the text, or the like; `characters` names the culprits."""
 
     def __init__(self, characters: str) -> None:
         super().__init__(characters)
@@ -160,8 +160,9 @@ def shape_run(
     if 0 in glyphs or (face.dotted_circle in glyphs and "\u25cc" not in text):
         bad = {c for g, c in zip(glyphs, clusters, strict=True) if g == 0 or g == face.dotted_circle}
         raise Undrawable("".join(sorted(text[c] for c in bad)))
-    if face.split_vowels and (whole := face.split_vowels.keys() & glyphs):
-        raise Undrawable("".join(sorted(face.split_vowels[glyph] for glyph in whole)))
+    if face.split_vowels and not face.split_vowels.isdisjoint(glyphs):
+        bad = {c for g, c in zip(glyphs, clusters, strict=True) if g in face.split_vowels}
+        raise Undrawable("".join(sorted(text[c] for c in bad)))
     advances, x_offsets, y_offsets = [], [], []
     for x_offset, y_offset, x_advance, y_advance in (p.position for p in buffer.glyph_positions):
         advances.append(-y_advance if upright else x_advance)
