@@ -136,19 +136,6 @@ def test_a_missing_glyph_is_named():
     assert caught.value.characters == "\U00012000"
 
 
-@pytest.mark.parametrize("text", ["කො", "ලෝප්", "কো", "கொ", "കൊ"])
-def test_a_vowel_of_two_parts_goes_around_its_letter(text):
-    for face in fontset.faces_of(text):
-        (run,) = shape_line(text, [(face, 0, len(text))])
-        assert face.hb.get_nominal_glyph(ord(text[1])) not in run.glyphs
-
-
-def test_a_vowel_of_two_parts_before_its_letter_is_refused():
-    info = next(info for info in fontset.faces() if (info.family, info.style) == ("FreeSerif", "Bold"))
-    with pytest.raises(Undrawable, match="\u0ddc"):
-        shape_line("කො", [(fontset.opened(info), 0, 2)])
-
-
 def test_a_dotted_circle_is_refused_unless_it_is_in_the_text():
     face = fontset.face_for(f"{DEVA}\u25cc")
     with pytest.raises(Undrawable):

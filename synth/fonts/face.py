@@ -35,11 +35,6 @@ _UPRIGHT_LETTERS = (
     *range(0xA000, 0xA48D, 97),
     *range(0x1401, 0x1680, 9),
 )
-# Vowel signs with a part before the letter and one behind it.
-_SPLIT_VOWELS = (
-    *(0x09CB, 0x09CC, 0x0B4B, 0x0B4C, 0x0BCA, 0x0BCB, 0x0BCC, 0x0D4A, 0x0D4B, 0x0D4C),
-    *(0x0DDA, 0x0DDC, 0x0DDD, 0x0DDE, 0x1B40, 0x1B41),
-)
 _OUTSIDE = 0.25  # em of a letter that may lie outside its cell
 _TURNING = "「」『』（）〈〉【】ー〜"  # the font turns them in vertical lines, or leaves them as they are
 _UNLIKE = 0.3  # em by which what is turned may be longer or shorter than before
@@ -177,16 +172,6 @@ class Face:
             if min(abs(wider), abs(higher)) > _UNLIKE * self.upem:
                 return False
         return True
-
-    @cached_property
-    def split_vowels(self) -> frozenset[int]:
-        """Glyphs of vowel signs that stand on both sides of a letter.
-
-        HarfBuzz takes such signs apart. Where one comes out whole, the face leaves no place for the letter: FreeSerif
-        Bold draws Sinhala so.
-        """
-        found = (self.hb.get_nominal_glyph(code) for code in _SPLIT_VOWELS if self.info.covers(code))
-        return frozenset(glyph for glyph in found if glyph)
 
     @cached_property
     def middle(self) -> float:

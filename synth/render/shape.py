@@ -38,7 +38,7 @@ LOOSE: frozenset[str] = frozenset(
 
 
 class Undrawable(Exception):
-    """These faces draw a missing glyph or a dotted circle for the text, or the like; `characters` names the culprits."""
+    """These faces draw a missing glyph or a dotted circle for the text; `characters` names the culprits."""
 
     def __init__(self, characters: str) -> None:
         super().__init__(characters)
@@ -140,8 +140,7 @@ def shape_run(
     text (`Face.middle`).
 
     Raises:
-        Undrawable: the face lacks a glyph, HarfBuzz put in a dotted circle that the text does not have, or a vowel sign
-            of two parts has not been taken apart.
+        Undrawable: the face lacks a glyph, or HarfBuzz put in a dotted circle that the text does not have.
     """
     buffer = hb.Buffer()
     buffer.add_str(text, start, stop - start)
@@ -159,9 +158,6 @@ def shape_run(
     clusters = [info.cluster for info in infos]
     if 0 in glyphs or (face.dotted_circle in glyphs and "\u25cc" not in text):
         bad = {c for g, c in zip(glyphs, clusters, strict=True) if g == 0 or g == face.dotted_circle}
-        raise Undrawable("".join(sorted(text[c] for c in bad)))
-    if face.split_vowels and not face.split_vowels.isdisjoint(glyphs):
-        bad = {c for g, c in zip(glyphs, clusters, strict=True) if g in face.split_vowels}
         raise Undrawable("".join(sorted(text[c] for c in bad)))
     advances, x_offsets, y_offsets = [], [], []
     for x_offset, y_offset, x_advance, y_advance in (p.position for p in buffer.glyph_positions):
