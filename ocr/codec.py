@@ -1,4 +1,4 @@
-"""Labels as the classes of CTC, and back."""
+"""Labels as the classes of CTC, from left to right as a picture shows them, and back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import unicodedata2
 from numpy.typing import NDArray
 
+from ocr.order import as_read, as_seen, runs_left
 from synth.text.charset import Charset
 
 
@@ -24,14 +25,22 @@ class Codec:
     def __init__(self, charset: Charset) -> None:
         self.charset = charset
         self.classes = len(charset) + 1
+        self._turns = any(runs_left(unit) for unit in charset.units)
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """The classes of a text, one per unit. Raises `charset.UnknownUnit` for what the dictionary lacks."""
+        """The classes of a text in logical order, one per unit, as they are seen from left to right: see `ocr.order`.
+
+        Raises:
+            UnknownUnit: the dictionary lacks some of it.
+        """
         index = self.charset.index
-        return np.array([index[unit] + 1 for unit in self.charset.split(text)], np.int32)
+        units = self.charset.split(text)
+        if not (self._turns and runs_left(text)):
+            return np.array([index[unit] + 1 for unit in units], np.int32)
+        return np.array([index[unit] + 1 for _, unit in as_seen(units, index)], np.int32)
 
     def decode(self, classes: Sequence[int] | NDArray[np.integer]) -> str:
-        """The text of classes other than the blank, in the dictionary's spelling.
+        """The text, in logical order and the dictionary's spelling, of classes seen from left to right; no blanks.
 
         Raises:
             ValueError: the blank, or a class that does not exist.
@@ -42,7 +51,7 @@ class Codec:
             if not 0 < number <= len(units):
                 raise ValueError(f"class {number} is no unit; there are {len(units)}")
             found.append(units[number - 1])
-        return "".join(found)
+        return "".join(unit for _, unit in as_read(found, self.charset.index))
 
     def extend(self, units: Iterable[str]) -> Codec:
         """A codec whose dictionary has these units after its own; those that it has already, in NFC, add nothing."""

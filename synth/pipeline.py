@@ -55,6 +55,7 @@ _FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
 _TOO_LONG = "text longer than its curve"
 _DRAWN = 1.2  # pixels of a curved line's ink for one of the picture
 _SEAL_UNITS = 16  # of another text that a seal shows
+_PLAN_PPEM = 16  # at which a planned text is drawn to see whether all of it has ink
 _CUT_OFF = "planned text cut off"
 _UNPLANNED = "planned text given up"
 _NEIGHBOUR_WORDS = 24  # characters kept of a neighbouring text: more is never seen
@@ -274,6 +275,7 @@ class Pipeline:
         rng = np.random.default_rng([self.recipe.seed, config.min_per_unit])
 
         alone = hand is not None and self.recipe.handwriting.weight == 1
+        charset = self.charset
 
         def covering(text: str) -> int:
             written = 1 if hand is None else hand.covering(text)
@@ -284,12 +286,14 @@ class Pipeline:
                 return False
             if alone:
                 return True
+            units = charset.split(text)
             for _ in range(_FACES_TRIED):
                 try:
-                    self._runs(text, self.book.choose(text, rng), None)
+                    runs = self._runs(text, self.book.choose(text, rng), None)
+                    draw_line(runs, units, _PLAN_PPEM, self._cache)
                 except Uncovered:
                     return False
-                except Refused:
+                except (Refused, NoInk):
                     continue
                 return True
             return False

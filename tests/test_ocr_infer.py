@@ -26,6 +26,7 @@ from ocr.infer.backends import ModelBackend, open_backend  # noqa: E402
 from ocr.infer.draw import CaptionDrawer  # noqa: E402
 from ocr.infer.predict import predict  # noqa: E402
 from ocr.infer.recogniser import Recogniser  # noqa: E402
+from ocr.order import as_read  # noqa: E402
 
 # -- normalisation and batches ---------------------------------------------------------------------------------------
 
@@ -69,7 +70,7 @@ def test_readings_are_those_of_the_network_itself() -> None:
         scores = model(paddle.to_tensor((padded - 127.5)[None, None] / np.float32(127.5)))[0].numpy()
         best = scores.argmax(1)
         kept = [c for c, before in zip(best, [0, *best[:-1]], strict=True) if c and c != before]
-        assert found.units == [UNITS[c - 1] for c in kept]
+        assert found.units == [unit for _, unit in as_read([UNITS[c - 1] for c in kept])]
 
 
 class Recorder:

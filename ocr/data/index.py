@@ -24,7 +24,7 @@ from ocr.spec import Preprocess
 from synth.cache import cache_dir, write_whole
 from synth.text.charset import UnknownUnit
 
-_FORMAT = 1
+_FORMAT = 2
 _OK, _BROKEN, _EMPTY, _UNKNOWN = range(4)
 _CACHED_FROM = 2000  # samples; a smaller source is read again sooner than the cache
 _NAMED = 100  # broken records whose names are kept

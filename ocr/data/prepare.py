@@ -15,8 +15,8 @@ from augment.training import Join, TrainingAugment
 from ocr.data.index import Limits
 from ocr.data.sampler import Planned
 from ocr.data.sources import BrokenSample, Live, Sample, Source, nfc
+from ocr.order import runs_left
 from synth.pipeline import Streams
-from synth.text.bidi import levels
 from synth.text.charset import UnknownUnit
 
 _JOIN = 2**62  # in the place of a sample: the random stream of a batch as a whole
@@ -154,8 +154,8 @@ class Preparer:
     def _pair(self, item: _Item, other: _Item, join: Join, rng: np.random.Generator, height: int) -> _Item:
         """Two samples as one; the first alone where that would be more than training takes, or of two directions."""
         limits = self._limits
-        right_to_left = levels(item.text)[1]
-        if other is item or levels(other.text)[1] != right_to_left:
+        right_to_left = runs_left(item.text)
+        if other is item or runs_left(other.text) != right_to_left:
             return item
         text = item.text + join.separator + other.text
         pictures = [item.picture, other.picture]

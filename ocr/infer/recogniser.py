@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr.infer.backends import Backend
+from ocr.order import as_read
 from ocr.postprocess.ctc import decode
 
 
@@ -22,7 +23,7 @@ class Reading:
     Attributes:
         text: in logical order, in the dictionary's spelling.
         confidence: 0 to 1, the mean over the units; 0 where nothing was read.
-        units: the dictionary's entries that make the text.
+        units: the dictionary's entries that make the text, in its order.
         confidences: one per unit.
     """
 
@@ -46,6 +47,7 @@ class Recogniser:
 
     def __init__(self, backend: Backend, max_batch_pixels: int = 32 * 4096) -> None:
         self.spec = backend.spec
+        self._known = frozenset(self.spec.units)
         self._backend = backend
         self._max_pixels = max_batch_pixels
 
@@ -78,8 +80,9 @@ class Recogniser:
 
     def _reading(self, probabilities: NDArray[np.float32]) -> Reading:
         path = decode(probabilities, self.spec.decoder)
-        units = [self.spec.units[number - 1] for number in path.classes]
-        return Reading("".join(units), path.score, units, path.confidences)
+        placed = as_read([self.spec.units[number - 1] for number in path.classes], self._known)
+        units = [unit for _, unit in placed]
+        return Reading("".join(units), path.score, units, [path.confidences[at] for at, _ in placed])
 
 
 def _check(image: Any, number: int) -> None:

@@ -696,11 +696,10 @@ class _Mark:
         height, width = self.mask.shape
         x0, y0 = self.left + origin, self.top
         line.bitmaps.append((self.mask, x0, y0, x0 + width, y0 + height))
-        line.clusters.append([self.start, self.stop, x0, x0 + width, x0, y0, x0 + width, y0 + height])
+        line.add_cluster(self.start, self.stop, x0, x0 + width, (x0, y0, x0 + width, y0 + height))
 
 
 _KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-_FAR: Final = float(1 << 30)
 _UNKNOWN: Final = Setting(Box(0.05, -0.7, 0.6, 0.0), (), (False, False), 0.0)
 
 
@@ -790,9 +789,7 @@ def _spread(line: Placed, blanks: Sequence[_Letter], start: float, stop: float) 
     """Give spaces the room between two letters."""
     width = (stop - start) / max(len(blanks), 1)
     for k, blank in enumerate(blanks):
-        line.clusters.append(
-            [blank.start, blank.stop, start + k * width, start + (k + 1) * width, _FAR, _FAR, -_FAR, -_FAR]
-        )
+        line.add_cluster(blank.start, blank.stop, start + k * width, start + (k + 1) * width, None)
 
 
 def _join(

@@ -172,7 +172,7 @@ class Placed:
         pen: where the next glyph goes.
         bitmaps: coverage, left, top, right, bottom.
         clusters: first code point, end, pen before, pen after, left, top, right, bottom of the ink; glyph (-1 for
-            several), pixels per font unit, run.
+            several or none), pixels per font unit, run.
         count: of the clusters that jitter moved.
     """
 
@@ -180,6 +180,12 @@ class Placed:
     bitmaps: list[tuple[NDArray[np.uint8], int, int, int, int]] = field(default_factory=list)
     clusters: list[list[Any]] = field(default_factory=list)
     count: int = 0
+
+    def add_cluster(
+        self, start: int, stop: int, before: float, after: float, box: tuple[int, int, int, int] | None
+    ) -> None:
+        """Note a cluster that is not of a font: its code points, the pen before and after it, its ink's box if any."""
+        self.clusters.append([start, stop, before, after, *(box or (_FAR, _FAR, -_FAR, -_FAR)), -1, 0.0, None])
 
     def ink(self, units: Sequence[str], ppem: int) -> Ink:
         """The line as a mask, cut to its ink, with the boxes of its units.
@@ -401,10 +407,12 @@ def _grow(row: list[float], left: float, top: float, right: float, bottom: float
 
 
 def _caret_edges(
-    run: Run, glyph: int, scale: float, parts: int, pen: float, left: float, right: float
+    run: Run | None, glyph: int, scale: float, parts: int, pen: float, left: float, right: float
 ) -> list[tuple[float, float]]:
     """Horizontal extents of the units of a ligature, in logical order; empty when the font gives no carets for it."""
-    positions = run.face.carets.get(glyph) if glyph >= 0 else None
+    if run is None or glyph < 0:
+        return []
+    positions = run.face.carets.get(glyph)
     if positions is None or len(positions) != parts - 1:
         return []
     cuts = [left, *(min(max(pen + p * scale, left), right) for p in positions), right]

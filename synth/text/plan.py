@@ -8,7 +8,7 @@ still wanted, it stays as the corpus has it. Later, units that have been written
 of the same kind, and so a unit that the corpus lacks gets its contexts:
 
 * in the place of a unit of the same kind: same scripts, general categories and Indic syllabic categories, code point by
-  code point; where the corpus has none, of one that begins alike and, as it does or does not, ends in a virama;
+  code point; or, where that does not suffice, of one that begins alike and, as it does or does not, ends in a virama;
 * digits, and letters of a script that the corpus lacks, as a number or word in the place of one;
 * punctuation and symbols also at the edges of words, opening ones before them;
 * marks without their like in the corpus after a letter of their script.
@@ -46,14 +46,14 @@ from synth.text.corpus import clean
 from synth.text.source import Drawn, TextSource, attaches
 from synth.text.units import split_units
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the way in which plans are made: another one gives other plans."""
 
 MOST_WANTED: Final = 20_000_000
 """Units times minimum: 60 MB or so of text, some minutes of planning."""
 
 NO_FONT: Final = "no font draws it"
-NO_SHAPE: Final = "no font shapes it in the contexts tried"
+NO_SHAPE: Final = "no font draws it rightly in the contexts tried"
 NO_CONTEXT: Final = "no legal context in the corpus"
 NO_MATCH: Final = "never cut out whole: longer entries match first"
 
@@ -68,6 +68,7 @@ _TEXTS_PER_LINE: Final = 16  # drawn about a unit from each of its lines; then i
 _ENOUGH: Final = 4  # places of a kind in the corpus, below which a wider kind is taken
 _TRIES: Final = 6  # for a text about one unit
 _GIVE_UP: Final = 40  # texts without success, after which a unit counts as out of reach
+_BLAMED: Final = 3  # times that a unit could not be drawn, after which it is no longer put beside others
 _PASSED_OVER: Final = 16  # units that do not go with a text, after which its place stays as it is
 _NUMBER: Final = 8  # digits of a number at most
 
@@ -128,7 +129,7 @@ class _Unit:
             (2, self.script, self.group, self.joins),
         )
         self.opening = category in ("Ps", "Pi", "Sc") or text in _OPENING
-        self.fixed = text.isspace() or self.group in "ZC" or any(kind[1] == "Cf" for kind in classes)
+        self.fixed = text.isspace() or self.group in "ZC"
 
 
 class Unreached(NamedTuple):
@@ -241,7 +242,7 @@ def write_plan(
         minimum: how often.
         seed: of all choices.
         covering: the fonts that have all characters of a text, as bits.
-        drawable: whether some font draws a text without missing glyphs and dotted circles.
+        drawable: whether some font draws a text without missing glyphs and dotted circles, each unit with ink.
 
     Raises:
         ScriptoriumError: no unit can be reached, too much is asked for, the corpus gives no texts, or the plan cannot
@@ -333,6 +334,7 @@ class _Planner:
         self.repeats = max(2, -(-self.most // len(self.units)))
         self.unreached: dict[int, str] = {}
         self.failures = [0] * len(self.units)
+        self.blame = [0] * len(self.units)
         self.data = bytearray()
         self.ends: list[int] = []
         self.sources: list[int] = []
@@ -400,8 +402,12 @@ class _Planner:
             self.home[number] = deck
         for deck in self.decks.values():
             heapq.heapify(deck.heap)
-        # Decks by the places that their units may take, for filling up.
+        # Decks by the places that their units may take, for filling up; and those whose units begin like what is there.
         self.by_key = {deck.key: deck for deck in self.decks.values() if deck.way == "slot"}
+        self.kin: dict[Key, list[_Deck]] = {}
+        for deck in self.by_key.values():
+            for key in {self.units[number].keys[1] for _, _, number in deck.heap if len(self.units[number].text) > 1}:
+                self.kin.setdefault(key, []).append(deck)
 
     def way(self, number: int) -> tuple[str, Key]:
         """How a unit is placed; ("", ()) if in no way."""
@@ -460,7 +466,8 @@ class _Planner:
                 continue
             # Not to be dealt again until all others were.
             self.aside.append((deck, number))
-            if used[number] < min(self.repeats, lacks[number]) and self.fonts[number] & fonts:
+            fit = self.blame[number] < _BLAMED and self.fonts[number] & fonts
+            if fit and used[number] < min(self.repeats, lacks[number]):
                 used[number] += 1
                 return number
             passed += 1
@@ -504,9 +511,7 @@ class _Planner:
                 unit = self.units[number]
                 if not unit.text.isspace():
                     inked += 1
-                    open_ += bool(self.lacks[number]) or any(
-                        (deck := self.by_key.get(key)) is not None and deck.lacking for key in unit.keys
-                    )
+                    open_ += bool(self.lacks[number]) or any(deck.lacking for deck in self.decks_for(unit))
             if open_ > most * inked:
                 most, found = open_ / max(inked, 1), text
             if most >= _ROOMY:
@@ -540,6 +545,11 @@ class _Planner:
             if not unit.fixed and unit.keys[level] == key and (not level or self.apart(text, at)):
                 found.append(at)
         return found
+
+    def decks_for(self, unit: _Unit) -> list[_Deck]:
+        """The decks of which units may take the place of one."""
+        decks = [deck for key in unit.keys if (deck := self.by_key.get(key)) is not None]
+        return decks + self.kin.get(unit.keys[1], [])
 
     def apart(self, text: _Text, at: int) -> bool:
         """Whether nothing before a place joins what stands there."""
@@ -661,14 +671,13 @@ class _Planner:
             if surplus <= keep:
                 break
             apart = self.apart(text, at)
-            best: _Deck | None = None
-            for key in self.units[text.numbers[at]].keys:
-                deck = self.by_key.get(key)
-                if deck is None or not deck.lacking or not (apart or not key[0]):
-                    continue
-                if best is None or deck.lacking * best.gain > best.lacking * deck.gain:
-                    best = deck
-            if best is not None and (number := self.deal(best, fonts, used)) is not None:
+            unit = self.units[text.numbers[at]]
+            # Exactly of its kind; where none of these is wanted, those that begin alike.
+            best = self.by_key.get(unit.keys[0])
+            if (best is None or not best.lacking) and apart:
+                decks = [deck for deck in self.decks_for(unit) if deck.lacking]
+                best = max(decks, key=lambda deck: deck.lacking / deck.gain, default=None)
+            if best is not None and best.lacking and (number := self.deal(best, fonts, used)) is not None:
                 changes.append((at, number))
                 surplus -= 1
         return changes
@@ -724,13 +733,26 @@ class _Planner:
             if full is not done and self.drawable("".join(full.units)):
                 self.add(full, deck, natural=False)
                 return ""
-            # Where it cannot be drawn, one of those that were filled in may be to blame.
         if not self.drawable("".join(done.units)):
             if done is text or not self.drawable("".join(text.units)):
                 return NO_SHAPE
-            done, changed = text, placed
-        self.add(done, deck, natural=not changed)
+            done, changed, changes = text, placed, []
+        full = self.drawn_part(done, changes)
+        self.add(full, deck, natural=full is text and not placed)
         return ""
+
+    def drawn_part(self, text: _Text, changes: Sequence[tuple[int, int]]) -> _Text:
+        """The text with those changes that can be drawn, where all at once cannot; units to blame are noted."""
+        if len(changes) == 1:
+            self.blame[changes[0][1]] += 1
+            return text
+        half = len(changes) // 2
+        for part in (changes[:half], changes[half:]):
+            if part:
+                full = self.changed(text, part)
+                if full is not text:
+                    text = full if self.drawable("".join(full.units)) else self.drawn_part(text, part)
+        return text
 
     def changed(self, text: _Text, changes: Sequence[tuple[int, int]]) -> _Text:
         """The text with units changed; where all at once do not fit, those that do."""

@@ -29,6 +29,14 @@ def _brackets() -> dict[str, int]:
 BRACKETS: Final = _brackets()
 """Paired brackets: opening → a number of its pair, closing → its negative."""
 
+# BidiMirroring.txt has these, too: quotation marks, comparisons.
+_MIRRORING: Final = _PAIRS + "<>«»‹›≤≥≪≫⋘⋙⩽⩾"
+
+MIRRORED: Final[dict[str, str]] = {
+    one: other for a, b in zip(_MIRRORING[::2], _MIRRORING[1::2], strict=True) for one, other in ((a, b), (b, a))
+}
+"""Characters whose picture in a right-to-left run is that of another one, and which; those that texts have."""
+
 # Unassigned code points, DerivedBidiClass.txt "@missing": each class holds from its code point up to the next one's.
 _DEFAULTS: Final = (
     (0x00000, "L"),
