@@ -19,7 +19,10 @@ from augment.errors import ScriptoriumError
 from augment.pixel import known_ops
 from synth.recipe import Recipe, RecipeError
 
-PRESETS = ("clean", "document", "handwriting", "historical", "lowres", "pages", "receipt", "scene", "scenes")
+PRESETS = (
+    *("clean", "curved", "document", "handwriting", "historical", "lowres", "pages", "receipt", "scene", "scenes"),
+    "seal",
+)
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -182,7 +185,7 @@ def test_a_recipe_does_not_change() -> None:
     ("source", "told"),
     [
         ("sceen", "recipe 'sceen' is unknown; did you mean scene?"),
-        ("zzz", "clean, document, handwriting, historical, lowres, pages, receipt, scene, scenes"),
+        ("zzz", "clean, curved, document, handwriting, historical, lowres, pages, receipt, scene, scenes, seal"),
         ("", "is unknown"),
         ("nowhere/mine.yml", "nowhere/mine.yml: there is no such recipe file"),
     ],
