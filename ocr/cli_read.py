@@ -110,6 +110,7 @@ def read(
         raise click.UsageError("give a recogniser with --rec, or --boxes-only without one")
     from ocr.read.run import open_reader
     from ocr.read.run import read as run
+    from synth.report.summary import counted
 
     reader = open_reader(det, rec, override, drop_score, threads, page_direction, line_direction)
     kept = reader.detector.spec
@@ -129,11 +130,13 @@ def read(
     if times:
         complain(outcome.times())
     if outcome.dropped:
-        complain(f"dropped  {outcome.dropped:,} texts read with a confidence below {drop_score:g} (--drop-score)")
+        complain(
+            f"dropped  {counted(outcome.dropped, 'text')} read with a confidence below {drop_score:g} (--drop-score)"
+        )
     if output is not None:
-        click.echo(f"made     {outcome.pages:,} pages, {outcome.texts:,} texts, in {output}")
+        click.echo(f"made     {counted(outcome.pages, 'page')}, {counted(outcome.texts, 'text')}, in {output}")
     if outcome.failed:
-        complain(f"failed   {outcome.failed:,} inputs could not be read, or not to their end")
+        complain(f"failed   {counted(outcome.failed, 'input')} could not be read, or not to their end")
         sys.exit(1)
 
 

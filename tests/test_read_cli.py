@@ -61,7 +61,7 @@ def test_every_format_is_written(models: Path, picture: Path, tmp_path: Path, oc
     formats = ["text", "json", "tsv", "hocr", "alto", "pdf", "picture"]
     out = tmp_path / "out"
     done = ocr("read", picture, "--det", models, "--rec", models, "--format", *formats, "--output", out)
-    assert done.code == 0 and done.out == f"made     1 pages, 2 texts, in {out}\n"
+    assert done.code == 0 and done.out == f"made     1 page, 2 texts, in {out}\n"
     names = sorted(path.name for path in out.iterdir())
     assert names == sorted(
         [f"000001_page{suffix}" for suffix in (".txt", ".jsonl", ".tsv", ".hocr", ".xml", ".pdf", "_0001.png")]
