@@ -109,7 +109,9 @@ def main() -> None:
         for algorithm in options.algorithms:
             config = configuration(algorithm, data, Path(scratch, algorithm), options.side, options.steps, options.rate)
             start = time.process_time()
-            train(config, False, lambda line: None)
+            outcome = train(config, False, lambda line: None)
+            if outcome.stopped:
+                sys.exit(f"{algorithm}: stopped ({outcome.stopped}) at step {outcome.step}")
             seconds = time.process_time() - start
             hmean = evaluate_model(config, None, None, lambda line: None).figures["hmean"]
             told = f"on its own {options.count} pages, {options.steps} steps, {seconds:.0f} s"

@@ -212,7 +212,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_learns_and_is_exported(folder: Path, ocr: Any) -> None:
     pytest.importorskip("paddle")
-    check_run(folder, "EAST", 60, 10, ocr)
+    check_run(folder, "EAST", 100, 10, ocr)
     check_export(folder, "paddle")
     pytest.importorskip("paddle2onnx")
     pytest.importorskip("onnxruntime")
