@@ -21,7 +21,7 @@ from synth.terminal import Several
 Ocr = Callable[..., Any]
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = (["train"], ["audit"], ["show-batch"], ["eval"], ["export"], ["predict"])
+COMMANDS = (["train"], ["audit"], ["show-batch"], ["eval"], ["export"], ["predict"], ["read"], ["eval-read"])
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -127,7 +127,7 @@ def test_a_network_that_reads_otherwise_is_not_left_behind(
 
     run = exported.parent / "run"
     wrong, spec = other(run / "step-00000001")
-    monkeypatch.setattr(export, "PaddleBackend", lambda folder: ModelBackend(wrong, spec))
+    monkeypatch.setitem(export._PADDLE, "rec", lambda folder: ModelBackend(wrong, spec))
     with pytest.raises(ScriptoriumError, match=r"away from the network's at 16 pixels of width, more than 0\.0001"):
         export_paddle(run, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

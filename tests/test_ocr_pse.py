@@ -234,7 +234,7 @@ def test_a_run_learns_and_is_exported(folder: Path, ocr: Any) -> None:
     [
         ("PostProcess.box_tresh", "0.5", "PostProcess.box_tresh: unknown key; did you mean box_thresh"),
         ("PostProcess.name", "DBPostProcess", "PostProcess"),
-        ("Loss.text_weight", "2", "Loss.text_weight: should be less than or equal to 1, not 2"),
+        ("Loss.text_weight", "2", "Loss.text_weight: should be 1 or less, not 2"),
         ("Loss", "{name: DBLoss}", "DBLoss does not belong to PSE"),
         ("Architecture.Head", "{name: DBHead}", "DBHead does not make PSE"),
     ],

@@ -272,7 +272,7 @@ def test_a_run_begins_from_a_pretrained_model(place: Path, trained: Path, tmp_pa
     ("override", "message"),
     [
         ("Global.epoch_nun=3", r"Global\.epoch_nun: unknown key; did you mean epoch_num"),
-        ("Global.epoch_num=many", r"Global\.epoch_num: .*integer"),
+        ("Global.epoch_num=many", r"Global\.epoch_num: .*whole number"),
         ("Global.character_dict_path=none.txt", r"none\.txt: cannot be read \(No such file"),
         ("Train.sources.0.path=nowhere", "source words: nowhere is not there; name a data set"),
         ("Train.sources.0.recipe=clean", r"Train\.sources\.0: give either path \(files\) or recipe"),
