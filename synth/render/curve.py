@@ -36,6 +36,7 @@ BESIDE = 0.45
 """Room in em around a line in which what is printed beside it is kept."""
 
 _FAR = math.inf
+_PAPER = 0.45  # of a stamp's size: how far beyond it the print is drawn that it is on
 _PALER = 0.55  # a second impression against the first
 _ROUND = 0.9  # of a circle that text may fill
 _TALL = 1.3  # a path's radius over the line's height, at least
@@ -337,9 +338,10 @@ class Along:
             ppem: pixels per em.
             stamp: what is printed with it; the mask then has room for all of it, and edges that do not touch the ink.
         """
-        pad = 0 if stamp is None else ppem
         points = self.shapes.points
         origin, width, height = _reach(points if stamp is None else np.concatenate((points, stamp.corners)), ppem)
+        # What it is printed on goes on beyond it.
+        pad = 0 if stamp is None else ppem if stamp.under is None else math.ceil(_PAPER * max(width, height))
         quads = (self.quads * ppem - origin).astype(np.float32)
         boxes = np.concatenate((quads.min(1), quads.max(1)), 1).clip(0, (width, height, width, height))
         outline = (self.outline * ppem - origin).astype(np.float32)
