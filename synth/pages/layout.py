@@ -28,7 +28,7 @@ def cut(box: Box, count: int, rng: np.random.Generator, least: float = 0.0) -> l
     """A box cut into `count` unequal columns, or fewer so that none is narrower than `least`, from left to right."""
     left, top, right, bottom = box
     if least > 0:
-        count = max(1, min(count, int((right - left) / least)))
+        count = max(1, int(min(count, (right - left) / least)))
     shares = 0.5 + rng.random(count)
     edges = left + np.concatenate(([0.0], np.cumsum(shares / shares.sum()))) * (right - left)
     return [(float(a), top, float(b), bottom) for a, b in pairwise(edges)]
