@@ -347,10 +347,13 @@ class Pipeline:
             if alone:
                 return True
             units = charset.split(text)
+            # A letter that a font has is seen; of signs, joiners and what is put together of them only the ink tells.
+            doubtful = any(len(unit) > 1 or not (unit.isalnum() or unit.isspace()) for unit in units)
             for _ in range(_FACES_TRIED):
                 try:
                     runs = self._runs(text, self.book.choose(text, rng), None)
-                    draw_line(runs, units, _PLAN_PPEM, self._cache)
+                    if doubtful:
+                        draw_line(runs, units, _PLAN_PPEM, self._cache)
                 except Uncovered:
                     return False
                 except (Refused, NoInk):
