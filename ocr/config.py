@@ -394,7 +394,6 @@ class EvalData(Section):
     """What is evaluated on; nothing is left out of it."""
 
     sources: tuple[SourceConfig, ...] = ()
-    batch_size: _Count = Field(64, description="pictures per batch")
 
     @model_validator(mode="after")
     def _files(self) -> EvalData:

@@ -13,26 +13,36 @@ import yaml
 from numpy.typing import NDArray
 
 
-def drawn_page(rng: np.random.Generator, height: int = 160, width: int = 200) -> tuple[NDArray[np.uint8], list[Any]]:
-    """A light page with dark bars for texts, and its label's entries."""
-    image = np.full((height, width, 3), 220, np.uint8)
+def drawn_page(
+    rng: np.random.Generator,
+    *,
+    rows: int = 2,
+    wide: tuple[float, float] = (60, 80),
+    high: tuple[float, float] = (24, 36),
+    tilt: float = 8,
+) -> tuple[NDArray[np.uint8], list[Any]]:
+    """A light page of 200 × 160 with two columns of dark bars for texts, and its label's entries."""
+    image = np.full((160, 200, 3), 220, np.uint8)
     entries = []
-    for row in range(2):
+    apart = 110 - 20 * rows
+    for row in range(rows):
         for column in range(2):
-            w, h = rng.uniform(60, 80), rng.uniform(24, 36)
-            center = (50 + 100 * column + rng.uniform(-5, 5), 45 + 70 * row + rng.uniform(-5, 5))
-            quad = cv2.boxPoints((center, (w, h), rng.uniform(-8, 8)))
+            w, h = rng.uniform(*wide), rng.uniform(*high)
+            middle = 80 + apart * (row - (rows - 1) / 2)
+            center = (50 + 100 * column + rng.uniform(-5, 5), middle + rng.uniform(-5, 5))
+            quad = cv2.boxPoints((center, (w, h), rng.uniform(-tilt, tilt)))
             cv2.fillPoly(image, [np.round(quad * 16 - 8).astype(np.int32)], (40, 30, 60), cv2.LINE_AA, 4)
             entries.append({"transcription": "text", "points": quad.tolist()})
     return image, entries
 
 
-def drawn_set(folder: Path, count: int, seed: int) -> Path:
+def drawn_set(folder: Path, count: int, seed: int, draw: Callable[..., Any] = drawn_page) -> Path:
+    """Pages with a label file."""
     folder.mkdir()
     rng = np.random.default_rng(seed)
     lines = []
     for number in range(count):
-        image, entries = drawn_page(rng)
+        image, entries = draw(rng)
         cv2.imwrite(str(folder / f"{number}.png"), image)
         lines.append(f"{number}.png\t{json.dumps(entries)}\n")
     (folder / "labels.tsv").write_text("".join(lines), encoding="utf-8")

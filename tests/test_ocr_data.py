@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -681,6 +682,11 @@ def test_a_live_source_is_its_recipes_stream(live_config: SourceConfig, dejavu: 
     np.testing.assert_array_equal(copy.sample(9).image, source.sample(9).image)
 
 
+def test_a_recipe_of_pages_is_no_live_source(live_config: SourceConfig) -> None:
+    with pytest.raises(ScriptoriumError, match="source live: recipe pages draws pages"):
+        live(live_config.model_copy(update={"recipe": "pages"}))
+
+
 def test_overrides_of_a_live_source_come_last(live_config: SourceConfig) -> None:
     config = live_config.model_copy(update={"overrides": ("seed=9", "layout.height=48")})
     assert live(config, 1).sample(4).text == live(config, 2).sample(4).text
@@ -881,6 +887,8 @@ def test_an_lmdb_removed_before_it_is_opened_stops(tmp_path: Path) -> None:
 
 def test_processes_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = opened(word_set(tmp_path / "set"))
+    # Python's own process beside them, which the first one started in a run brings along, is not meant.
+    resource_tracker.ensure_running()
     started = []
     spawn = multiprocessing.util.spawnv_passfds
 

@@ -187,7 +187,7 @@ def test_the_audit_fails_where_training_would(tmp_path: Path, ocr: Any) -> None:
     evaluation = pages(tmp_path / "eval", [json.dumps(GOOD), "[1]"])
     done = ocr("audit", "-c", config(tmp_path, train, evaluation))
     assert done.code == 1
-    assert "4 broken records" in done.out and "its label is not JSON" in done.out
+    assert "4 broken records" in done.out and "its label: not JSON" in done.out
     assert "error    source mine: 4 of 4 records are broken" in done.out
     assert "error    source theirs: 1 record broken; evaluation would stop there" in done.out
     gone = ocr("audit", "-c", config(tmp_path, tmp_path / "absent", evaluation))

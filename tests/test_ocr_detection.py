@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from det_runs import drawn_page, drawn_set
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
@@ -35,30 +37,7 @@ MAPS = {
 }
 
 
-def drawn_page(rng: np.random.Generator, height: int = 160, width: int = 200) -> tuple[NDArray[np.uint8], list[Any]]:
-    """A light page with dark bars for texts, and its label's entries."""
-    image = np.full((height, width, 3), 220, np.uint8)
-    entries = []
-    for row in range(3):
-        for column in range(2):
-            w, h = rng.uniform(40, 70), rng.uniform(14, 22)
-            center = (50 + 100 * column + rng.uniform(-5, 5), 30 + 50 * row + rng.uniform(-5, 5))
-            quad = cv2.boxPoints((center, (w, h), rng.uniform(-5, 5)))
-            cv2.fillPoly(image, [np.round(quad * 16 - 8).astype(np.int32)], (40, 30, 60), cv2.LINE_AA, 4)
-            entries.append({"transcription": "text", "points": quad.tolist()})
-    return image, entries
-
-
-def drawn_set(folder: Path, count: int, seed: int) -> Path:
-    folder.mkdir()
-    rng = np.random.default_rng(seed)
-    lines = []
-    for number in range(count):
-        image, entries = drawn_page(rng)
-        cv2.imwrite(str(folder / f"{number}.png"), image)
-        lines.append(f"{number}.png\t{json.dumps(entries)}\n")
-    (folder / "labels.tsv").write_text("".join(lines), encoding="utf-8")
-    return folder
+small_page = partial(drawn_page, rows=3, wide=(40, 70), high=(14, 22), tilt=5)
 
 
 # -- networks ------------------------------------------------------------------------------------------------------
@@ -189,7 +168,7 @@ def test_polygons_lie_where_the_ink_is_in_every_square() -> None:
     crop = Crop(size=128, scale=(0.5, 2.0), degrees=20)
     seen = whole = 0
     for _ in range(40):
-        image, entries = drawn_page(rng)
+        image, entries = small_page(rng)
         page = Page(image, [np.array(entry["points"], np.float32) for entry in entries], ["text"] * len(entries), "p")
         square, polygons, ignored = cut_square(page, crop, 220, rng)
         assert square.shape == (128, 128, 3)
@@ -229,7 +208,7 @@ def test_labels() -> None:
     for bad, said in [
         ("{", "not JSON"),
         ('{"a": 1}', "not a JSON list"),
-        ('[{"transcription": "a"}]', "text 1 of its label lacks"),
+        ('[{"transcription": "a"}]', "its label: text 1 lacks"),
         ('[{"transcription": "a", "points": [[0,0],[1,1]]}]', "three or more points"),
         ('[{"transcription": "a", "points": [[0,0],[1,1],[2,"x"]]}]', "lacks"),
         ('[{"transcription": "a", "points": [[0,0],[1,1],[2,NaN]]}]', "three or more points"),
@@ -269,12 +248,12 @@ def test_a_run_learns_resumes_and_is_evaluated(tmp_path: Path, ocr: Any) -> None
         "Preprocess": {"channels": 1},
         "Optimizer": {"name": "AdamW", "lr": {"learning_rate": 0.01, "warmup_epoch": 0.5}, "ema_decay": 0.9},
         "Train": {
-            "sources": [{"name": "pages", "path": str(drawn_set(tmp_path / "train", 16, 1))}],
+            "sources": [{"name": "pages", "path": str(drawn_set(tmp_path / "train", 16, 1, small_page))}],
             "crop": {"size": 96, "scale": [0.8, 1.2]},
             "augment": None,
             "loader": {"batch_size_per_card": 8, "num_workers": 0},
         },
-        "Eval": {"sources": [{"name": "val", "path": str(drawn_set(tmp_path / "val", 4, 2))}]},
+        "Eval": {"sources": [{"name": "val", "path": str(drawn_set(tmp_path / "val", 4, 2, small_page))}]},
     }
     file = tmp_path / "det.yml"
     file.write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -295,7 +274,7 @@ def test_a_run_learns_resumes_and_is_evaluated(tmp_path: Path, ocr: Any) -> None
 
     network, spec = load_detector(tmp_path / "run")
     detector = Detector(MapModelBackend(network, spec))
-    image, entries = drawn_page(np.random.default_rng(9))
+    image, entries = small_page(np.random.default_rng(9))
     found = detector.find(image)
     assert 0 < len(found) <= len(entries)
     grey = detector.find(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8))
@@ -319,7 +298,7 @@ def test_what_detection_does_not_take(tmp_path: Path, ocr: Any) -> None:
     (tmp_path / "lines/labels.tsv").write_text("a.png\thello\n", encoding="utf-8")
     # labels of a recogniser; said before anything is trained
     said = ocr("train", "-c", file)
-    assert said.code == 2 and "source pages: " in said.err and "its label is not JSON" in said.err
+    assert said.code == 2 and "source pages: " in said.err and "its label: not JSON" in said.err
     for key, value in [
         ("Train.sources", "[{name: a, recipe: scene}]"),
         ("Train.sampler", "{easy_first: 5}"),

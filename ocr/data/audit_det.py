@@ -22,7 +22,7 @@ from ocr.data.det import DEFAULT_OPS, parse_label
 from ocr.data.index import too_many_broken
 from ocr.data.sources import BrokenSample, FileSource, decode, open_source
 from ocr.data.targets import Polygon
-from ocr.metrics.detection import IGNORED
+from synth.pages.labels import IGNORED
 from synth.report.summary import counted, shares
 
 FLAT: Final = "polygons without an area, left out"

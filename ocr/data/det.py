@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -17,8 +16,8 @@ from ocr.config import Crop
 from ocr.data.sampler import Planned
 from ocr.data.sources import BrokenSample, FileSource, decode
 from ocr.data.targets import Polygon, Targets
-from ocr.metrics.detection import IGNORED
 from ocr.spec import DetPreprocess
+from synth.pages.labels import IGNORED, read_label
 from synth.pipeline import Streams
 
 _FAR = 2**40  # no source has so many samples
@@ -69,25 +68,11 @@ def read_page(source: FileSource, index: int) -> Page:
 def parse_label(label: str, key: str) -> tuple[list[Polygon], list[str]]:
     """The polygons and texts of a label; polygons without an area are left out. Raises BrokenSample."""
     try:
-        entries = json.loads(label)
+        found = read_label(label)
     except ValueError as error:
-        raise BrokenSample(key, f"its label is not JSON ({error})") from None
-    if not isinstance(entries, list):
-        raise BrokenSample(key, "its label is not a JSON list of texts")
-    polygons: list[Polygon] = []
-    texts: list[str] = []
-    for number, entry in enumerate(entries, 1):
-        try:
-            polygon = np.array(entry["points"], np.float32)
-            text = str(entry["transcription"])
-        except (TypeError, KeyError, ValueError):
-            raise BrokenSample(key, f"text {number} of its label lacks transcription or points") from None
-        if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
-            raise BrokenSample(key, f"text {number} of its label has no polygon of three or more points")
-        if cv2.contourArea(polygon[:, None]) > 0:
-            polygons.append(polygon)
-            texts.append(text)
-    return polygons, texts
+        raise BrokenSample(key, f"its label: {error}") from None
+    found = [one for one in found if cv2.contourArea(one.polygon[:, None]) > 0]
+    return [one.polygon for one in found], [one.text for one in found]
 
 
 @dataclass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -60,14 +62,27 @@ def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     return _squares(config, step, output) if isinstance(config, DetConfig) else _lines(config, step, output)
 
 
+_C = TypeVar("_C", Config, DetConfig, ClsConfig)
+
+
+def _alone(config: _C) -> _C:
+    """The configuration with batches prepared in this process."""
+    loader = config.Train.loader.model_copy(update={"num_workers": 0})
+    return config.model_copy(update={"Train": config.Train.model_copy(update={"loader": loader})})
+
+
+def _written(cells: Sequence[NDArray[np.uint8]], lines: list[str], output: Path) -> str:
+    """Write the picture; the lines for the terminal, with its name."""
+    write_whole(output, cv2.imencode(".png", contact_sheet(cells))[1].tobytes())
+    return "\n".join([*lines, f"picture  {output}"]) + "\n"
+
+
 def _views(config: ClsConfig, step: int, output: Path) -> str:
     from ocr.engine.distributed import Group
     from ocr.tasks.cls import Direction
 
     lines: list[str] = []
-    loader = config.Train.loader.model_copy(update={"num_workers": 0})
-    train = config.Train.model_copy(update={"loader": loader})
-    task = Direction(config.model_copy(update={"Train": train}), Group(), lines.append)
+    task = Direction(_alone(config), Group(), lines.append)
     with task.batches(step) as batches:
         batch = next(iter(batches))
     height, width = config.Preprocess.smallest
@@ -81,9 +96,7 @@ def _views(config: ClsConfig, step: int, output: Path) -> str:
             drawer(np.ascontiguousarray(np.broadcast_to(image, (height, width, 3))), f"{number}: {by}°", _FACTS)[0]
         )
         lines.append(f"{number:4}  {by:3}°  {key}")
-    write_whole(output, cv2.imencode(".png", contact_sheet(cells))[1].tobytes())
-    lines.append(f"picture  {output}")
-    return "\n".join(lines) + "\n"
+    return _written(cells, lines, output)
 
 
 def _squares(config: DetConfig, step: int, output: Path) -> str:
@@ -91,9 +104,7 @@ def _squares(config: DetConfig, step: int, output: Path) -> str:
     from ocr.tasks.det import Detection
 
     lines: list[str] = []
-    loader = config.Train.loader.model_copy(update={"num_workers": 0})
-    train = config.Train.model_copy(update={"loader": loader})
-    task = Detection(config.model_copy(update={"Train": train}), Group(), lines.append)
+    task = Detection(_alone(config), Group(), lines.append)
     with task.batches(step) as batches:
         batch = next(iter(batches))
     size = config.Train.crop.size
@@ -118,9 +129,7 @@ def _squares(config: DetConfig, step: int, output: Path) -> str:
         drawn = np.round(cell).astype(np.uint8)
         cells.append(drawer(drawn, f"{number + 1}: {counted(texts, 'text')}", _FACTS)[0])
         lines.append(f"{number + 1:4}  {counted(texts, 'text'):>9}  {key}")
-    write_whole(output, cv2.imencode(".png", contact_sheet(cells))[1].tobytes())
-    lines.append(f"picture  {output}")
-    return "\n".join(lines) + "\n"
+    return _written(cells, lines, output)
 
 
 def _lines(config: Config, step: int, output: Path) -> str:
@@ -128,9 +137,7 @@ def _lines(config: Config, step: int, output: Path) -> str:
     from ocr.tasks.rec import Recognition
 
     lines: list[str] = []
-    loader = config.Train.loader.model_copy(update={"num_workers": 0})
-    train = config.Train.model_copy(update={"loader": loader})
-    task = Recognition(config.model_copy(update={"Train": train}), Group(), lines.append)
+    task = Recognition(_alone(config), Group(), lines.append)
     with task.batches(step) as batches:
         batch = next(iter(batches))
     stride = task.spec.time_stride
@@ -153,12 +160,10 @@ def _lines(config: Config, step: int, output: Path) -> str:
         facts = f"{number + 1} {source}: {counted(count, 'unit')}, {counted(steps, 'step')}"
         cells.append(drawer(cell, facts, _FACTS)[0])
         rows.append((f"{number + 1}", source, f"{count}", f"{steps}", batch.keys[number], text))
-    write_whole(output, cv2.imencode(".png", contact_sheet(cells))[1].tobytes())
     lines += _table(rows)
     if undrawn:
         lines.append(f"fonts    none for {counted(undrawn, 'label')}; run `synth fonts install SCRIPT`")
-    lines.append(f"picture  {output}")
-    return "\n".join(lines) + "\n"
+    return _written(cells, lines, output)
 
 
 def _ruled(image: NDArray[np.uint8], steps: int, stride: int) -> NDArray[np.uint8]:

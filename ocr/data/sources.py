@@ -229,6 +229,10 @@ class Live(Source):
         recipe = Recipe.load(config.recipe, corpus=config.corpus, overrides=overrides)
         if charset is not None and recipe.corpus.charset is None:
             recipe = recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"charset": charset})})
+        if recipe.task != "rec":
+            raise ScriptoriumError(
+                f"source {config.name}: recipe {config.recipe} draws pages; a live source wants one that draws lines"
+            )
         self._pipeline: Pipeline = Pipeline(recipe)
 
     @property

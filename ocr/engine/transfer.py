@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
+from ocr.engine import checkpoint as store
+from ocr.engine.trainer import arrays
 
 _SHOWN = 8
 
@@ -101,6 +104,22 @@ def transfer(
             found.missing[name] = f"shape {list(theirs.shape)} in the checkpoint, {list(mine.shape)} here"
     found.numbers = came, total
     return merged, found
+
+
+def begin_by_name(model: Any, path: Path, allow_partial: bool) -> Transfer:
+    """Begin from the weights of a run or checkpoint, matched by name.
+
+    Raises:
+        ScriptoriumError: no model there, or less than half of it fits.
+    """
+    import paddle
+
+    folder = store.resolve(path)
+    _, weights = store.load_model(folder)
+    merged, found = transfer(arrays(model.state_dict()), weights, {}, np.zeros(0, np.int64))
+    check_share(found, str(folder), allow_partial)
+    model.set_state_dict({name: paddle.to_tensor(value) for name, value in merged.items()})
+    return found
 
 
 def check_share(found: Transfer, where: str, allowed: bool) -> None:

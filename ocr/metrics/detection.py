@@ -16,8 +16,8 @@ import shapely
 from numpy.typing import NDArray
 
 from ocr.data.targets import Polygon
+from synth.pages.labels import IGNORED
 
-IGNORED: Final = "###"
 OVERLAP: Final = 0.5
 
 

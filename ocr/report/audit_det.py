@@ -12,7 +12,7 @@ from augment.errors import ScriptoriumError
 from ocr.data.audit import covering
 from ocr.data.audit_det import BROKEN, KINDS, ExaminedPages, Example, PagesAudit
 from ocr.data.det import read_page
-from ocr.metrics.detection import IGNORED
+from synth.pages.labels import IGNORED
 from synth.report import plots
 from synth.report.preview import Letters, data_uri, faces, page, write_whole
 from synth.report.summary import counted

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from augment.errors import ScriptoriumError
 from ocr.data.det import read_page
 from ocr.data.targets import Polygon
-from ocr.metrics.detection import IGNORED, DetectionMetric
+from ocr.metrics.detection import DetectionMetric
 from ocr.metrics.recognition import Mistake
 from ocr.report.evaluation import inline_picture, runs
+from synth.pages.labels import IGNORED
 from synth.report.preview import Letters, data_uri, faces, page, write_whole
 from synth.report.summary import counted
 from synth.text.bidi import levels

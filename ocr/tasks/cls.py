@@ -14,10 +14,8 @@ from ocr.config import ClsConfig
 from ocr.data.cls import ClsBatch, TurnPreparer, open_pictures, turned
 from ocr.data.sampler import Endless, Passes, Stream, build_plan
 from ocr.data.sources import FileSource, Source
-from ocr.engine import checkpoint as store
 from ocr.engine.distributed import Group
-from ocr.engine.trainer import arrays
-from ocr.engine.transfer import Transfer, check_share, transfer
+from ocr.engine.transfer import Transfer, begin_by_name
 from ocr.infer import direction
 from ocr.infer.direction import ClsModelBackend
 from ocr.models.cls import build_classifier
@@ -111,14 +109,7 @@ class Direction(Task):
         Raises:
             ScriptoriumError: no model there, or less than half of it fits.
         """
-        import paddle
-
-        folder = store.resolve(path)
-        _, weights = store.load_model(folder)
-        merged, found = transfer(arrays(self.model.state_dict()), weights, {}, np.zeros(0, np.int64))
-        check_share(found, str(folder), self.config.Global.allow_partial)
-        self.model.set_state_dict({name: paddle.to_tensor(value) for name, value in merged.items()})
-        return found
+        return begin_by_name(self.model, path, self.config.Global.allow_partial)
 
     def batches(self, start: int) -> AbstractContextManager[Batches]:
         """See `Task.batches`."""

@@ -18,8 +18,7 @@ from ocr.data.sources import BrokenSample, FileSource, open_source
 from ocr.data.targets import DBTargets, EASTTargets, PSETargets, db_targets, east_targets, pse_targets
 from ocr.engine import checkpoint as store
 from ocr.engine.distributed import Group
-from ocr.engine.trainer import arrays
-from ocr.engine.transfer import Transfer, check_share, transfer
+from ocr.engine.transfer import Transfer, begin_by_name
 from ocr.infer.detector import Detector, MapModelBackend
 from ocr.losses.det import db_loss, east_loss, pse_loss
 from ocr.metrics.detection import DetectionMetric
@@ -121,15 +120,8 @@ class Detection(Task):
         Raises:
             ScriptoriumError: no model there, or less than half of it fits.
         """
-        import paddle
-
-        folder = store.resolve(path)
-        DetSpec.load(folder)
-        _, weights = store.load_model(folder)
-        merged, found = transfer(arrays(self.model.state_dict()), weights, {}, np.zeros(0, np.int64))
-        check_share(found, str(folder), self.config.Global.allow_partial)
-        self.model.set_state_dict({name: paddle.to_tensor(value) for name, value in merged.items()})
-        return found
+        DetSpec.load(store.resolve(path))  # of a detector
+        return begin_by_name(self.model, path, self.config.Global.allow_partial)
 
     def batches(self, start: int) -> AbstractContextManager[Batches]:
         """See `Task.batches`."""

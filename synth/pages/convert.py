@@ -131,8 +131,7 @@ def _pages(source: Source, done: Converted, progress: bool) -> Iterator[_Page]:
             if not data.startswith((_PNG, _JPEG)):
                 data = cv2.imencode(".png", decoded(data))[1].tobytes()
         except (Broken, ValueError) as problem:
-            reason = "a label that is not JSON" if isinstance(problem, json.JSONDecodeError) else str(problem)
-            done.skipped[f"page: {reason}"] += 1
+            done.skipped[f"page: {problem}"] += 1
             continue
         done.pages += 1
         ignored = sum(found.text == IGNORED for found in texts)

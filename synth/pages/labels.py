@@ -36,7 +36,10 @@ def read_label(label: str) -> list[Found]:
     Raises:
         ValueError: it is something else; says what.
     """
-    entries = json.loads(label)
+    try:
+        entries = json.loads(label)
+    except ValueError as error:
+        raise ValueError(f"not JSON ({error})") from None
     if not isinstance(entries, list):
         raise ValueError("not a JSON list of texts")
     found = []

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import cv2
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.recipe import CurvedLine
-from synth.render.line import INKLESS, Ink, NoInk, Stamp, unit_parts
+from synth.render.line import INKLESS, Ink, NoInk, Stamp, end_clusters, unit_parts
 from synth.render.outline import Outline, OutlineCache, fill
 from synth.render.path import Floats, Path, arc, cubic, straight, wave
 from synth.render.shape import LOOSE, Run
@@ -141,13 +141,7 @@ def lay_line(
             pen += advance * scale
             cluster[3] = pen
         pen += gap
-        here = clusters[first:]
-        if run.rtl:
-            here.reverse()
-        for before, behind in pairwise(here):
-            before[1] = behind[0]
-        if here:
-            here[-1][1] = run.stop
+        end_clusters(clusters[first:], run)
     if not outlines:
         raise NoInk("")
     top, bottom = min(cluster[5] for cluster in clusters), max(cluster[7] for cluster in clusters)

@@ -300,15 +300,18 @@ def place_runs(
                     cluster[6:8] = max(cluster[6], x1), max(cluster[7], y1)
             pen = after
         pen += gap
-        # A cluster reaches to the next one in logical order.
-        here = clusters[first:]
-        if run.rtl:
-            here.reverse()
-        for before, behind in pairwise(here):
-            before[1] = behind[0]
-        if here:
-            here[-1][1] = run.stop
+        end_clusters(clusters[first:], run)
     line.pen, line.count = pen, count
+
+
+def end_clusters(clusters: list[list[Any]], run: Run) -> None:
+    """Note where the clusters of a run, as they stand from left to right, end: each at the next in logical order."""
+    if run.rtl:
+        clusters = clusters[::-1]
+    for before, behind in pairwise(clusters):
+        before[1] = behind[0]
+    if clusters:
+        clusters[-1][1] = run.stop
 
 
 def _unit_boxes(
