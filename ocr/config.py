@@ -11,6 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from augment.errors import ScriptoriumError
+from augment.pixel import CountRange, LengthRange
 from ocr.spec import ClsPostProcess, ClsPreprocess, Decoder, DetPostProcess, DetPreprocess, Preprocess
 from synth.data import data_file
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml
@@ -336,12 +337,25 @@ class Crop(Section):
     min_side: _NotNegative = Field(8.0, description="texts with a shorter side in the square are ignored")
 
 
+class CopyPaste(Section):
+    """Texts of other pages on free places of the squares."""
+
+    p: _Share = Field(0.0, description="share of squares that get some; all of them from one page of the sources")
+    count: CountRange = Field((1, 6), description="texts, fewer where there is no room")
+    around: LengthRange = Field(
+        (0.1, 0.8),
+        description="what comes with a text, over its shorter side; it fades out and ends before other texts",
+    )
+    cover: _Share = Field(0.0, description="share of squares where they may cover texts, which are ignored then")
+
+
 class DetTrainData(Section):
     """What a detector is trained on."""
 
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     sampler: Sampler = Sampler()
     crop: Crop = Crop()
+    copy_paste: CopyPaste = CopyPaste()
     augment: dict[str, Any] | None = Field(default_factory=dict, description="pixel operations; null: none")
     loader: Loader = Loader(batch_size_per_card=8)
 

@@ -128,7 +128,8 @@ def _squares(config: DetConfig, step: int, output: Path) -> str:
         texts = cv2.connectedComponents(core)[0] - 1
         drawn = np.round(cell).astype(np.uint8)
         cells.append(drawer(drawn, f"{number + 1}: {counted(texts, 'text')}", _FACTS)[0])
-        lines.append(f"{number + 1:4}  {counted(texts, 'text'):>9}  {key}")
+        pasted = f", {batch.pasted[number]} pasted" if batch.pasted[number] else ""
+        lines.append(f"{number + 1:4}  {counted(texts, 'text'):>9}{pasted}  {key}")
     return _written(cells, lines, output)
 
 
