@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from augment import geometry
 from augment.errors import ScriptoriumError
-from augment.geometry import quad
 from ocr.data.targets import Polygon
 from ocr.infer.backends import open_backend
 from ocr.infer.detector import Detector, open_detector
@@ -25,6 +26,9 @@ from ocr.read.page import PageReading, Text, laid_out
 
 _TOGETHER: Final = 256  # crops in memory
 _EDGE: Final = 8  # pixels around a crop that may be looked at for interpolation
+_FILLED: Final = 0.93  # share of the smallest rectangle around it from which a text is straight
+_BEND: Final = 0.1  # heights that the middle of a bent line lies off the straight between its ends at least
+_LONG: Final = 1.5  # times as long as high: what is shorter has no sides to follow
 
 Picture_: TypeAlias = NDArray[np.uint8]
 
@@ -219,25 +223,70 @@ def upright(image: Picture_, turn: int) -> Picture_:
 def cut(image: Picture_, polygon: Polygon) -> Picture_:
     """What stands in a polygon, as an upright picture of its own size.
 
-    A quadrilateral is straightened by a perspective, its longer sides giving the size; of a polygon with more corners
-    it is the smallest rectangle around it.
+    A quadrilateral is straightened by a perspective, its longer sides giving the size; a bent line by its long sides
+    (`augment.geometry.band`), turned to stand where it runs down. Of a straight text, or one too short to have long
+    sides, it is the smallest rectangle around it.
 
     Args:
         image: H × W × 3 (BGR) or H × W (grey).
         polygon: `float32`, N × 2, in pixels; a quadrilateral clockwise from its top left corner.
     """
-    corners = polygon if len(polygon) == 4 else clockwise(cv2.boxPoints(cv2.minAreaRect(polygon)))
+    corners = polygon
+    if len(polygon) != 4:
+        sides = _bent(polygon)
+        if sides is not None:
+            return _straightened(image, sides)
+        corners = clockwise(cv2.boxPoints(cv2.minAreaRect(polygon)))
     top, right, bottom, left = np.hypot(*(np.roll(corners, -1, 0) - corners).T).tolist()
     width, height = max(1, round(max(top, bottom))), max(1, round(max(left, right)))
-    # OpenCV's warps want sides below 32,768 pixels; and they need not see the rest.
-    least, most = np.floor(corners.min(0)).astype(int) - _EDGE, np.ceil(corners.max(0)).astype(int) + _EDGE
-    x, y = max(0, int(least[0])), max(0, int(least[1]))
-    part = image[y : max(y + 1, int(most[1])), x : max(x + 1, int(most[0]))]
-    if not part.size:
-        part = image[-1:, -1:]
+    part, origin = _around(image, corners)
     target = ((0, 0), (width, 0), (width, height), (0, height))
     try:
-        warp = quad(corners - np.array((x, y), np.float32), target)
+        warp = geometry.quad(corners - origin, target)
     except ValueError:  # corners on one line
         return np.ascontiguousarray(part)
     return np.asarray(warp.apply(part, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _around(image: Picture_, points: Polygon) -> tuple[Picture_, NDArray[np.float32]]:
+    """The part of an image that points lie in, and where it begins.
+
+    OpenCV's warps want sides below 32,768 pixels; and they need not see the rest.
+    """
+    least, most = np.floor(points.min(0)).astype(int) - _EDGE, np.ceil(points.max(0)).astype(int) + _EDGE
+    x, y = max(0, int(least[0])), max(0, int(least[1]))
+    part = image[y : max(y + 1, int(most[1])), x : max(x + 1, int(most[0]))]
+    return part if part.size else image[-1:, -1:], np.array((x, y), np.float32)
+
+
+def _bent(polygon: Polygon) -> Polygon | None:
+    """The long sides of a bent line (see `augment.geometry.band`); None of what is straight, short or no band."""
+    area = float(cv2.contourArea(polygon))
+    _, (width, height), _ = cv2.minAreaRect(polygon)
+    if area >= _FILLED * width * height:
+        return None
+    try:
+        sides = geometry.band(polygon)
+    except ValueError:
+        return None
+    tall, middle = _middle(sides)
+    length = float(np.hypot(*np.diff(middle, axis=0).T).sum())
+    # Where several lines have run together the sides found do not enclose what the polygon does.
+    if length < _LONG * tall or not 0.7 < tall * length / area < 1.4:
+        return None
+    (x, y), chord = middle[-1] - middle[0], math.dist(*middle[[0, -1]].tolist())
+    away = np.abs((middle - middle[0]) @ np.array((-y, x))).max()
+    return sides if away > _BEND * tall * chord else None
+
+
+def _middle(sides: Polygon) -> tuple[float, NDArray[Any]]:
+    """A band's height, and the line in its middle."""
+    half = len(sides) // 2
+    top, bottom = sides[:half], sides[: half - 1 : -1]
+    return float(np.hypot(*(top - bottom).T).mean()), (top + bottom) / 2
+
+
+def _straightened(image: Picture_, sides: Polygon) -> Picture_:
+    part, origin = _around(image, sides)
+    strip = geometry.rectify(part, sides - origin, max(1, round(_middle(sides)[0])))
+    return upright(np.asarray(strip, np.uint8), -1 if geometry.runs_down(sides) else 0)
