@@ -24,7 +24,7 @@ from synth.fonts.book import FontBook
 from synth.fonts.face import Face
 from synth.fonts.index import scan
 from synth.handwriting.extract import BANDS, BARE, profiles, strokes
-from synth.handwriting.reference import JOINED, Box, Part, Reference, Setting, looks_written
+from synth.handwriting.reference import JOINED, Box, Part, Reference, Setting, is_wide_punctuation, looks_written
 from synth.handwriting.store import DOUBTED, Store
 from synth.recipe import Fonts, Handwriting
 from synth.render.line import GlyphCache, Ink, Placed, place_runs
@@ -377,6 +377,11 @@ class Hand:
             return None
         pieces: list[_Piece] = []
         for part in setting.parts:
+            if part.around:
+                if not (halves := self._halves(letter, setting, part)):
+                    return None
+                pieces += halves
+                continue
             kind = self._kind_of_mark(letter[part.start : part.stop])
             if kind is not None:
                 pieces.append(self._piece(part.start, part.stop, kind, part.box))
@@ -385,6 +390,24 @@ class Hand:
             else:
                 return None
         return _Way(letter, tuple(pieces), joins=setting.joins, headline=setting.headline)
+
+    def _halves(self, letter: str, setting: Setting, part: Part) -> list[_Piece]:
+        """A vowel sign on both sides of its letter, as what it is composed of (ো: ে, া); none if one lacks.
+
+        An image of the whole sign would lie across the letter.
+        """
+        base = setting.parts[0]
+        pieces: list[_Piece] = []
+        for half in unicodedata2.normalize("NFD", letter[part.start : part.stop]):
+            alone = self._reference.setting(letter[: base.stop] + half)
+            kind = self._kind_of_mark(half)
+            if kind is None or alone is None or [p.start for p in alone.parts] != [0, base.stop]:
+                return []
+            # With the other half, the letter stands further on.
+            box, away = alone.parts[1].box, base.box.left - alone.parts[0].box.left
+            box = box._replace(left=box.left + away, right=box.right + away)
+            pieces.append(self._piece(part.start, part.stop, kind, box))
+        return pieces if len(pieces) > 1 else []
 
     def _marks_apart(self, letter: str, base: int, part: Part) -> list[_Piece]:
         """Marks that the reference draws as one, each where it stands alone over the same base; none if one lacks."""
@@ -594,11 +617,10 @@ class Hand:
         if letter.face is not None:
             mark = self._by_font(letter.face, _glyphs(letter), max(4, round(ppem * size)))
             mask, x = _slanted(mark.mask, mark.left, slant)
-            marks.append(
-                replace(
-                    mark, mask=mask, left=x, top=mark.top - round(rise * ppem), start=letter.start, stop=letter.stop
-                )
-            )
+            y = mark.top - round(rise * ppem)
+            if is_wide_punctuation(way.glyphs) and (setting := self._reference.setting(way.glyphs)) is not None:
+                y = round(((setting.box.top + setting.box.bottom) / 2 * size - rise) * ppem - mask.shape[0] / 2)
+            marks.append(replace(mark, mask=mask, left=x, top=y, start=letter.start, stop=letter.stop))
             return
         main = max(
             way.pieces, key=lambda piece: (piece.box.right - piece.box.left) * (piece.box.bottom - piece.box.top)
