@@ -21,7 +21,7 @@ from synth.fonts.face import Face
 from synth.fonts.index import scan
 from synth.handwriting.readers import Options
 from synth.handwriting.reference import Reference
-from synth.handwriting.stitch import NOT_JOINED, Hand, Unwritable
+from synth.handwriting.stitch import NONE_WRITTEN, NOT_JOINED, Hand, Unwritable
 from synth.handwriting.store import Store, import_set
 from synth.pipeline import Pipeline
 from synth.recipe import Fonts, Handwriting, Recipe
@@ -527,11 +527,36 @@ def test_nothing_can_be_written(latin: Path, dejavu: list[Path], tmp_path: Path)
     place = store(tmp_path, characters(dejavu[0], "شمس"))
     with pytest.raises(ScriptoriumError, match="should join with their neighbours") as error:
         stream(tmp_path / "ar.txt", place, dejavu, "corpus.template_share=0").sample(0)
-    assert "handwriting.joined: isolated" in str(error.value)
+    assert "handwriting.joined=isolated" in str(error.value)
     sample = stream(
         tmp_path / "ar.txt", place, dejavu, "corpus.template_share=0", "handwriting.joined=isolated"
     ).sample(0)
     assert sample.text == "شمس"
+
+
+def test_texts_that_fonts_would_draw_alone_are_refused(
+    latin: Path, sans: FontBook, dejavu: list[Path], tmp_path: Path
+) -> None:
+    writer = hand(sans, latin, missing=("font",), fonts=(dejavu[1],))
+    assert refusal(writer, "908") == (NONE_WRITTEN, "")
+    assert writer.lacking("908") == (NONE_WRITTEN, "")
+    assert writer.lacking("a908") == ("", "")
+    (tmp_path / "numbers.txt").write_text("908\n", encoding="utf-8")
+    pipeline = stream(
+        tmp_path / "numbers.txt", latin, dejavu, "corpus.template_share=0", "handwriting.missing=[font]",
+        f"handwriting.fonts=['{dejavu[1]}']",
+    )  # fmt: skip
+    with pytest.raises(ScriptoriumError, match="has a letter of the character sets"):
+        pipeline.sample(0)
+
+
+def test_joined_letters_are_named_where_next_to_no_text_can_be_stitched(dejavu: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "ar.txt").write_text("شمس\n" * 150 + "ش م س\n", encoding="utf-8")
+    place = store(tmp_path, characters(dejavu[0], "شمس"))
+    pipeline = stream(tmp_path / "ar.txt", place, dejavu, "corpus.template_share=0", "corpus.piece=line")
+    assert pipeline.hand is not None
+    with pytest.raises(ScriptoriumError, match=r"handwriting\.joined=isolated"):
+        pipeline.samples(range(40))
 
 
 def test_planned_texts_keep_their_case(latin: Path, dejavu: list[Path], corpus: Path, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from synth.text.ucd import BRACKETS
 from synth.text.units import split_units
 
 NOT_JOINED: Final = "letters that should join"
+NONE_WRITTEN: Final = "no letter of the character sets in it"
 
 _JITTER: Final = 2.5  # standard deviations at most
 _TRIES: Final = 8  # writers looked at for one who has all letters
@@ -77,7 +78,7 @@ class Unwritable(Exception):
     """A text that cannot be written.
 
     Attributes:
-        reason: `NO_CLASS` or `NOT_JOINED`.
+        reason: `NO_CLASS`, `NOT_JOINED` or `NONE_WRITTEN`.
         characters: that are to blame.
     """
 
@@ -132,7 +133,7 @@ class Manuscript:
     Attributes:
         drawn: the text, in the case in which it is written.
         letters: from left to right.
-        store: name of the store that most of it is from; empty: a font draws all.
+        store: name of the store that most of it is from.
         writer: who wrote it, as far as known.
         fonts: names of faces that draw what the stores lack.
     """
@@ -241,7 +242,7 @@ class Hand:
     def lacking(self, text: str, *, recase: bool = True) -> tuple[str, str]:
         """Why a text cannot be written, and the characters to blame; empty if it can."""
         try:
-            self._letters(text, recase)
+            _needed(self._letters(text, recase))
         except Unwritable as problem:
             return problem.reason, problem.characters
         return "", ""
@@ -255,27 +256,26 @@ class Hand:
             recase: whether a letter may be written in the other case, and the text be changed so.
 
         Raises:
-            Unwritable: some characters have no class, and nothing stands in for them.
+            Unwritable: some characters have no class, and nothing stands in for them; or fonts would stand in for all.
         """
         letters = self._letters(drawn.text, recase)
+        needed = _needed(letters)
         inked = [letter for letter in letters if letter.way is not None]
         text = drawn.text
         if any(letter.way is not None and letter.way.text != text[letter.start : letter.stop] for letter in inked):
             # The label says what is written.
             drawn = _rewritten(drawn, letters)
         done = Manuscript(drawn, self._ordered(letters, drawn.text))
-        needed = [piece for letter in inked if letter.way is not None for piece in letter.way.pieces]
-        if needed:
-            piece, seed, who = self._writer(needed, rng)
-            done.store = self.stores[int(self._origin[seed][0])].folder.name
-            done.writer = self._writers[who][1] if who >= 0 else ""
-            like = float(piece.strokes[seed - self._ranges[piece.kind][0]]), float(self._slants[seed])
-            used: dict[int, int] = {}
-            for letter in inked:
-                assert letter.way is not None
-                for piece in letter.way.pieces:
-                    used[piece.kind] = self._image(piece, who, like, used.get(piece.kind, -1), rng)
-                    letter.images.append(used[piece.kind])
+        piece, seed, who = self._writer(needed, rng)
+        done.store = self.stores[int(self._origin[seed][0])].folder.name
+        done.writer = self._writers[who][1] if who >= 0 else ""
+        like = float(piece.strokes[seed - self._ranges[piece.kind][0]]), float(self._slants[seed])
+        used: dict[int, int] = {}
+        for letter in inked:
+            assert letter.way is not None
+            for piece in letter.way.pieces:
+                used[piece.kind] = self._image(piece, who, like, used.get(piece.kind, -1), rng)
+                letter.images.append(used[piece.kind])
         self._choose_faces(done, inked, rng)
         return done
 
@@ -741,6 +741,14 @@ def _glyphs(letter: _Letter) -> str:
 
 def _own_book(paths: Sequence[Path]) -> FontBook:
     return FontBook(scan(paths).faces, Fonts())
+
+
+def _needed(letters: Sequence[_Letter]) -> list[_Piece]:
+    """All images that are to be chosen. Raises Unwritable: there are none, so that fonts would draw all of the text."""
+    needed = [piece for letter in letters if letter.way is not None for piece in letter.way.pieces]
+    if not needed:
+        raise Unwritable(NONE_WRITTEN, "")
+    return needed
 
 
 def _rewritten(drawn: Drawn, letters: Sequence[_Letter]) -> Drawn:
