@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument(
         "--side", type=int, default=320, help="pixels of the squares cut out of pages; a multiple of 32"
     )
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=450)
     parser.add_argument("--rate", type=float, default=0.003)
     options = parser.parse_args()
     runtime.start(1)
