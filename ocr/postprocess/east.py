@@ -19,8 +19,8 @@ _FARTHEST = 8.0  # logarithm of a distance: 3,000 pixels of the map
 class EASTPostProcess(Section):
     """How maps become boxes; names as in PaddleOCR.
 
-    A score learnt by cross-entropy with hard negatives says at a half that text is as likely as none; PaddleOCR's 0.8 is
-    for one learnt by another loss, and here loses the texts of few pixels.
+    A score learnt by cross-entropy with hard negatives says at a half that text is as likely as none; PaddleOCR's 0.8
+    is for one learnt by another loss, and here loses the texts of few pixels.
     """
 
     name: Literal["EASTPostProcess"] = "EASTPostProcess"
