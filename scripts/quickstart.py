@@ -213,7 +213,7 @@ def look_alikes(family: str, families: dict[str, list[FaceInfo]], words: Sequenc
     def widths(info: FaceInfo) -> NDArray[np.float64]:
         font = Face(info).hb
         given = [font.get_glyph_h_advance(font.get_nominal_glyph(ord(c)) or 0) for c in letters]
-        return np.array(given, float) / max(sum(given), 1)
+        return np.divide(given, max(sum(given), 1), dtype=np.float64)
 
     # Drawing takes long: only families of nearly the same widths are looked at.
     own = widths(regular[family])
