@@ -62,12 +62,8 @@ def main() -> None:
     seen, unseen = folder / "train", folder / "test"
     words = test_text.read_text(encoding="utf-8").splitlines()
     families, scripts = able(words), catalogued(words)
-    if len(families) < FEW_FAMILIES and scripts and not seen.exists():  # other fonts would not go on with data begun
-        print(f"{len(families)} font families draw the words of the corpus; more make a better reader", flush=True)
-        installed = call("synth", "fonts", "install", *(script.code for script in scripts)) == 0
-        families = able(words)
-        if not installed and len(families) > 1:
-            print(f"going on with the {len(families)} families that are here; with so few, expect less", flush=True)
+    if not seen.exists():  # with other fonts, data that are begun could not go on
+        families = enough(families, scripts, words)
     family, alike = kept_font(families, scripts, words)
     print(
         f"kept out of training: {len(words):,} words ({test_text}) and the font {family}"
@@ -169,6 +165,20 @@ def catalogued(words: Sequence[str]) -> list[Script]:
             if 5 * number >= counts.total():
                 found.append(find_script(code))
     return found
+
+
+def enough(
+    families: dict[str, list[FaceInfo]], scripts: Sequence[Script], words: Sequence[str]
+) -> dict[str, list[FaceInfo]]:
+    """The families that draw the words, after those of the catalogue were fetched if there were few."""
+    if len(families) >= FEW_FAMILIES or not scripts:
+        return families
+    print(f"{len(families)} font families draw the words of the corpus; more make a better reader", flush=True)
+    status = call("synth", "fonts", "install", *(script.code for script in scripts))
+    families = able(words)
+    if status and len(families) > 1:
+        print(f"going on with the {len(families)} families that are here; with so few, it will read less", flush=True)
+    return families
 
 
 def kept_font(
