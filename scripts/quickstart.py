@@ -68,7 +68,7 @@ def main() -> None:
     print(
         f"kept out of training: {len(words):,} words ({test_text}) and the font {family}"
         + (f", with those that look like it ({', '.join(alike)})" if alike else "")
-        + f"; {len(families) - 1 - len(alike)} font families to train on",
+        + f"; {len(families) - 1 - len(alike)} families that draw every word are left",
         flush=True,
     )
 
