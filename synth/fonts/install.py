@@ -416,6 +416,7 @@ def _pieces(address: str, most: int, accept: str = "*/*") -> Iterator[bytes]:
     """What a web server has at an address, of `most` bytes at most."""
     from http.client import HTTPException
     from urllib.error import HTTPError
+    from urllib.parse import urlsplit
     from urllib.request import Request, urlopen
 
     if not address.startswith(("https://", "http://")):  # urlopen would read local files, too
@@ -436,8 +437,12 @@ def _pieces(address: str, most: int, accept: str = "*/*") -> Iterator[bytes]:
                 raise _Failure(f"{address}: broke off after {got:,} of {int(length):,} bytes")
     except HTTPError as error:
         raise _Failure(f"{address}: {error.code} {error.reason}") from error
-    except (OSError, HTTPException, ValueError) as error:
-        raise _Failure(f"{address}: {getattr(error, 'reason', None) or str(error) or type(error).__name__}") from error
+    except OSError as error:  # no answer, from whatever this server has
+        reason = getattr(error, "reason", error)
+        words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        raise _Failure(f"{urlsplit(address).netloc}: {words}") from error
+    except (HTTPException, ValueError) as error:
+        raise _Failure(f"{address}: {str(error) or type(error).__name__}") from error
 
 
 def _convert(unpacked: Path, script: Script, folder: Path) -> None:
