@@ -23,13 +23,13 @@ def _models(command: Any) -> Any:
                 "--rec",
                 multiple=True,
                 metavar="DIR | NAME=DIR…",
-                help="Recogniser, likewise; of several the surest one is believed, line by line.",
+                help="Recogniser, likewise; of several, without --choose, the surest is believed, line by line.",
             ),
             click.option(
                 "--choose",
                 type=_FILE,
                 metavar="DIR",
-                help="Classifier of kinds of lines: of several recognisers only the one of that name reads.",
+                help="Classifier of kinds of lines: only the recogniser of that name reads a line where it is sure.",
             ),
             click.option(
                 "--page-direction", type=_FILE, metavar="DIR", help="Direction classifier: turn whole pages upright."

@@ -20,12 +20,12 @@ BARS = [(20, 20, 150, 18, "a"), (20, 60, 150, 18, "b")]
 
 
 class Choice:
-    """Is sure of the first line of a page alone."""
+    """Is sure of the letter a alone."""
 
     names = ("x", "y")
 
     def choose(self, images: Sequence[Any]) -> list[str | None]:
-        return ["y", *[None] * (len(images) - 1)]
+        return ["y" if reading.text == "a" else None for reading in RedReader().read(images)]
 
 
 @pytest.fixture

@@ -84,12 +84,11 @@ def _views(config: ClsConfig | KindConfig, step: int, output: Path) -> str:
     lines: list[str] = []
     task: Direction | Kind
     if isinstance(config, KindConfig):
-        task, names = Kind(_alone(config), Group(), lines.append), list(config.PostProcess.label_list)
+        task = Kind(_alone(config), Group(), lines.append)
+        names = list(config.PostProcess.label_list)
     else:
-        task, names = (
-            Direction(_alone(config), Group(), lines.append),
-            [f"{by}°" for by in config.PostProcess.label_list],
-        )
+        task = Direction(_alone(config), Group(), lines.append)
+        names = [f"{by}°" for by in config.PostProcess.label_list]
     longest = max(map(len, names))
     with task.batches(step) as batches:
         batch = next(iter(batches))

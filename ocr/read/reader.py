@@ -226,7 +226,9 @@ def _router(
     threads: int,
 ) -> Router | None:
     if chooser is not None and not (isinstance(rec, Mapping) and len(rec) > 1):
-        raise ScriptoriumError("a chooser chooses among several recognisers; name them, or leave it out")
+        raise ScriptoriumError(
+            "a chooser chooses among several recognisers by name (a Router has its own); name them, or leave it out"
+        )
     if rec is None or isinstance(rec, Router):
         return rec
     several = rec if isinstance(rec, Mapping) else {"": rec}
@@ -236,9 +238,9 @@ def _router(
         name: one if isinstance(one, Recogniser) else Recogniser(open_backend(Path(one), threads))
         for name, one in several.items()
     }
-    return Router(
-        recognisers, open_chooser(Path(chooser), threads=threads) if isinstance(chooser, str | Path) else chooser
-    )
+    if isinstance(chooser, str | Path):
+        chooser = open_chooser(Path(chooser), threads=threads)
+    return Router(recognisers, chooser)
 
 
 @contextmanager
