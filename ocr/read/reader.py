@@ -311,9 +311,10 @@ def _bent(polygon: Polygon) -> Polygon | None:
     except ValueError:
         return None
     tall, middle = _middle(sides)
+    legs = np.hypot(*(sides - sides[::-1]).T)
     length = float(np.hypot(*np.diff(middle, axis=0).T).sum())
-    # Where several lines have run together the sides found do not enclose what the polygon does.
-    if length < _LONG * tall or not 0.7 < tall * length / area < 1.4:
+    # Where several lines have run together the sides found do not enclose what the polygon does, or meet.
+    if length < _LONG * tall or not 0.7 < tall * length / area < 1.4 or legs.min() < 0.4 * tall:
         return None
     (x, y), chord = middle[-1] - middle[0], math.dist(*middle[[0, -1]].tolist())
     away = np.abs((middle - middle[0]) @ np.array((-y, x))).max()
