@@ -39,10 +39,9 @@ TWO_LINES: Final = "more than one line"
 NO_GROUND: Final = "hardly any ground beside the text"
 FAINT: Final = "ink and ground hardly differ"
 DOUBTFUL: Final = "mask or background in doubt"
-MISFIT: Final = "label does not fit the ink"
 
 _SEED: Final = 0x5374796C  # of the grain: the same crop has the same background every time
-_GROUND: Final = 0.06  # of a crop that must be ground
+_GROUND: Final = 0.08  # of a crop that must be ground
 _LEAST_CONTRAST: Final = 10.0  # levels
 _LONGEST: Final = 1 << 14  # pixels of a picture that are read
 
@@ -62,7 +61,7 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
     Args:
         image: `uint8`, height × width × 3, BGR.
         name: kept in the style.
-        label: what the crop says, where that is known: kept, and held against the ink's width.
+        label: kept in the style.
 
     Raises:
         Unusable: no style can be taken from it.
@@ -79,11 +78,9 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
     strokes_mask = _at_size(found.strokes, image)
     if (text >= 128).sum() < 6:
         raise Unusable(NO_TEXT)
-    lies = frame(text)
+    lies = frame(text, found.slope)
     most = max(3, round(0.3 * lies.height))
     hole = _hole(strokes_mask, reach(image, strokes_mask, most))
-    if (~hole).mean() < _GROUND:
-        raise Unusable(NO_GROUND)
     background = fill(image, hole, np.random.Generator(np.random.PCG64(_SEED)))
     mask = _matte(image, background, text, hole)
     ink = painted(image, mask, background, lies.height, lies.angle)
@@ -147,8 +144,14 @@ def _at_size(mask: Image, image: Image) -> Image:
 
 
 def _hole(mask: Image, away: int) -> NDArray[np.bool_]:
+    """What is to be painted over: ink and what is less than `away` pixels from it, or less far where little is left."""
     ground = np.where(mask >= 96, np.uint8(0), np.uint8(255))
-    return np.asarray(cv2.distanceTransform(ground, cv2.DIST_L2, 3) <= away + 0.5)
+    distance = cv2.distanceTransform(ground, cv2.DIST_L2, 3)
+    for limit in range(away, 1, -1):
+        hole = distance <= limit + 0.5
+        if (~hole).mean() >= _GROUND:
+            return np.asarray(hole)
+    raise Unusable(NO_GROUND)
 
 
 def _matte(image: Image, background: Image, text: Image, hole: NDArray[np.bool_]) -> Image:
@@ -193,7 +196,7 @@ def _confidence(
     clean = math.exp(-((max(left - 0.05, 0.0) / 0.2) ** 2))
     ground = min(1.0, float((~hole).mean()) / 0.2)
     seen = min(1.0, difference / 30)
-    return float(found.score * clean**0.5 * ground**0.3 * seen**0.5)
+    return float(found.belief * clean**0.5 * ground**0.3 * seen**0.5)
 
 
 def read_crop(path: Path) -> Image:

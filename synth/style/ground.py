@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from synth.style.style import Image
 
 _SHIFTS: Final = 40  # tried to bring grain into the hole
+_INNER: Final = 0.04  # of a crop: that much ground further from the hole will do
 _LEAST: Final = 12  # pixels of ground that are something to go by
 
 
@@ -60,7 +61,7 @@ def fill(image: Image, hole: NDArray[np.bool_], rng: np.random.Generator) -> Ima
     weight = cv2.GaussianBlur(known, (0, 0), 2.0, borderType=cv2.BORDER_REFLECT)
     local = cv2.GaussianBlur(image.astype(np.float32) * known[..., None], (0, 0), 2.0, borderType=cv2.BORDER_REFLECT)
     grain = (image - local / np.maximum(weight, 1e-3)[..., None]) * known[..., None]
-    steady = _steady(grain, ~hole)
+    steady = _steady(grain, hole)
     result = smooth + _moved(grain, steady, hole, rng)
     filled = np.where(hole[..., None], result, image)
     return np.asarray(np.clip(filled + 0.5, 0, 255).astype(np.uint8))
@@ -91,11 +92,16 @@ def _push_pull(image: NDArray[np.float32], known: NDArray[np.float32]) -> NDArra
     return np.asarray(image * known[..., None] + upper * (1 - known)[..., None], np.float32)
 
 
-def _steady(grain: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _steady(grain: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Known pixels whose grain is ordinary: borders of other things would be seen where they do not belong."""
+    known = ~hole
+    # Right beside the hole there are the last traces of what is painted over.
+    inner = cv2.erode(known.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=1) > 0
+    if inner.mean() > _INNER:
+        known = inner
     size = np.abs(grain).max(2)
     usual = float(np.median(size[known]))
-    odd = ((size > 4 * usual + 3) & known).astype(np.uint8)
+    odd = ((size > 3 * usual + 2) & known).astype(np.uint8)
     return known & ~(cv2.dilate(odd, np.ones((3, 3), np.uint8)) > 0)
 
 
