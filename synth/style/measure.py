@@ -384,7 +384,7 @@ class _Crop:
         """Set `ink`, the line's own, and `other`: neighbouring lines, rules and specks."""
         height, width = ink.shape
         count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-        left, top, wide, high, area = stats.T
+        _, top, wide, high, area = stats.T
         if all_of_it:
             stray = np.zeros(count, bool)
             alien = stray.copy()
@@ -424,10 +424,10 @@ class _Crop:
     def ground(self) -> NDArray[np.bool_]:
         """The ground, 2 pixels and more from any ink as far as there is enough of that."""
         for size in (5, 3):
-            away = cv2.dilate(self._any, _SQUARE[size]) == 0
+            away = np.asarray(cv2.dilate(self._any, _SQUARE[size]) == 0)
             if np.count_nonzero(away) >= 48:
                 return away
-        return self._any == 0
+        return np.asarray(self._any == 0)
 
     @cached_property
     def luminance(self) -> float:
@@ -437,8 +437,8 @@ class _Crop:
     @cached_property
     def colours(self) -> tuple[Colour, Colour]:
         if self.image.ndim == 2:
-            ink, ground = float(np.median(self.grey[self.middle])), self.luminance
-            return (ink, ink, ink), (ground, ground, ground)
+            tone, light = float(np.median(self.grey[self.middle])), self.luminance
+            return (tone, tone, tone), (light, light, light)
         ground = self.ground if self.ground.any() else self._any == 0
         strong = self.middle & (self.rest >= 0.6 * self.level)
         pixels = self.image.reshape(-1, 3)
@@ -486,7 +486,7 @@ class _Crop:
         part = min(max((self.stroke - widths[at - 1]) / (widths[at] - widths[at - 1]), 0.0), 1.0)
         steep = -float(np.percentile(found, _STEEP))
         thin, thick = (float(np.interp(steep, -ratios[k], sigmas[k])) for k in (at - 1, at))
-        return thin + part * (thick - thin)
+        return float(thin + part * (thick - thin))
 
     @cached_property
     def halo(self) -> tuple[float, float]:
@@ -700,7 +700,7 @@ def _steepness(sigma: float, width: float) -> float:
 def _ramp(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The integral of the normal distribution function."""
     below = np.array([0.5 * (1 + math.erf(value / math.sqrt(2))) for value in x.tolist()])
-    return x * below + np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return np.asarray(x * below + np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
 
 
 @cache
