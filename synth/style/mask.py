@@ -75,6 +75,18 @@ def find_text(image: Image) -> Found | None:
     return Found(chosen.text, chosen.strokes, scale, belief, chosen.lines, chosen.parts)
 
 
+def looked_at(image: Image) -> Iterator[tuple[Image, list[float]]]:
+    """Each candidate's line of text, 0 or 255, at the size at which a crop is worked on, and what is seen of it.
+
+    For `scripts/fit_style_judge.py`, which weighs the latter.
+    """
+    picture = _Picture(_at_work(image)[0])
+    for mask in picture.candidates():
+        candidate = _judge(picture, mask)
+        if candidate is not None:
+            yield candidate.text, candidate.seen
+
+
 def contrast(image: Image) -> float:
     """Levels between the brightest and darkest hundredths of a crop's pixels, in the channel where they are most."""
     smooth = cv2.blur(image, (3, 3)).reshape(-1, image.shape[2])
@@ -357,8 +369,8 @@ def _features(
     ]
 
 
-# Fitted on crops of our own generator, whose ink is known: the first orders a crop's candidates, the second says how
-# likely the first of them covers two thirds of the text and no more than half as much beside it.
+# Weights of what `_features` sees, of its squares, and a constant, made by scripts/fit_style_judge.py: the first table
+# orders a crop's candidates, the second says how likely it is that the first of them overlaps the text by 0.65.
 # fmt: off
 _CHOICE: Final = np.array((
     0.41, -1.12, -0.19, -1.12, -1.07, 2.45, 0.60, 0.18, -1.52, -1.42, 0.65, 0.25, 0.07, 1.63, 0.54, 0.36, 0.06, -1.22,
