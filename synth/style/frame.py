@@ -18,7 +18,7 @@ _ENOUGH: Final = 3  # parts that say where a line goes
 _SEVERAL: Final = 4  # and that say whether it is seen from the side
 _PAIRED: Final = 60  # parts of which pairs are made
 _NEAR: Final = 0.15  # radians around the slope in which they stand
-_UNEVEN: Final = 0.06  # of their height by which letters of one height differ, beside perspective
+_UNEVEN: Final = 0.08  # of their height by which most letters of one height differ, beside perspective
 _PLAIN: Final = 0.06  # of the height: less is chance
 _NARROWING: Final = 0.45  # of the height that a line may lose from its middle to an end, seen from the side
 
@@ -87,7 +87,11 @@ def trend(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
 def _narrowing(at: NDArray[Any], size: NDArray[Any]) -> float:
     """By how much of its height a line of letters of one height is lower at its right end than in its middle."""
     slope, middle = trend(at, size)
-    if len(at) < _SEVERAL or middle <= 0 or float(np.median(np.abs(size - middle - slope * at))) > _UNEVEN * middle:
+    if (
+        len(at) < _SEVERAL
+        or middle <= 0
+        or float(np.quantile(np.abs(size - middle - slope * at), 0.75)) > _UNEVEN * middle
+    ):
         return 0.0
     half = float(np.abs(at).max())
     narrowing = -slope * half / middle
