@@ -47,10 +47,9 @@ def fit(
     synth fit --real crops/ --base document --corpus my_language.txt --output mine.yml
     synth generate --recipe mine.yml --corpus my_language.txt --output data/
     """
-    from tqdm import tqdm
-
     import cv2
     import numpy as np
+    from tqdm import tqdm
 
     from augment.errors import ScriptoriumError
     from synth.recipe import Recipe, RecipeError
@@ -63,13 +62,14 @@ def fit(
     if output.suffix not in (".yml", ".yaml"):
         raise ScriptoriumError(f"--output {output}: the name of a recipe ends in .yml")
     report = report or output.with_suffix(".html")
-    sections = {"layout": {"height": height}} if height is not None else {}
-    plain = Recipe.load(base, **sections)
+    plain = Recipe.load(base, overrides=[] if height is None else [f"layout.height={height}"])
     if plain.task != "rec":
         raise RecipeError(f"--base {base}: a recipe of pages; crops of lines need one such as document or scene")
-    drawn = Recipe.load(
-        base, corpus=list(corpus), **sections, **({"fonts": {"paths": [str(path) for path in fonts]}} if fonts else {})
-    )
+    drawn = plain
+    if corpus:
+        drawn = drawn.with_keys("corpus", files=[{"path": path} for path in corpus])
+    if fonts:
+        drawn = drawn.with_keys("fonts", paths=fonts)
     if not drawn.corpus.files and not (drawn.corpus.templates and drawn.corpus.template_share == 1):
         raise RecipeError("no corpus: give --corpus FILE, or corpus.files in the recipe")
     # The pictures are small: threads inside OpenCV would only get in each other's way.
@@ -79,7 +79,7 @@ def fit(
         found = measure_crops(
             crops, plain.layout.height, plain.corpus.unit, np.random.default_rng(seed), str(real), bar.update
         )
-    with tqdm(total=samples_drawn(drawn, rounds), desc="samples", unit="", disable=None, leave=False) as bar:
+    with tqdm(total=samples_drawn(rounds), desc="samples", unit="", disable=None, leave=False) as bar:
         done = run(drawn, found, seed=seed, rounds=rounds, step=bar.update)
     done = done.of(plain)
     write_recipe(done, output, real.name)

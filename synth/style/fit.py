@@ -16,7 +16,7 @@ from synth.recipe import Recipe
 from synth.style.crops import Crop
 from synth.style.extract import Unusable, read_crop
 from synth.style.measure import Measures, Unmeasurable, jpeg_quality, measure
-from synth.style.search import Knob, Place, Refuted, Simulator, Values, changed, decoded, knobs, prepared, runs, search
+from synth.style.search import Knob, Place, Simulator, Values, changed, decoded, knobs, prepared, runs, search
 from synth.style.style import Image
 from synth.style.twosample import Likeness, Rows, tell_apart
 from synth.text.units import split_units
@@ -149,13 +149,9 @@ def measure_crops(
     return RealCrops(np.array(rows), [pictures[k] for k in chosen], quality, refused, labelled, left)
 
 
-def samples_drawn(base: Recipe, rounds: int) -> int:
-    """How many samples `fit` draws and measures at most."""
-    count = len(knobs(prepared(base), coloured=True, aspect=True))
-    return runs(count, rounds) + 2 * _COMPARED + 2 * _STARTED
-
-
-_STARTED: Final = 240  # samples by which the two places to start from are compared
+def samples_drawn(rounds: int) -> int:
+    """How many samples `fit` draws in its search."""
+    return runs(rounds, 2)
 
 
 def fit(
@@ -183,10 +179,10 @@ def fit(
     coloured = bool((np.maximum(column["ground_chroma"], column["ink_chroma"]) > 0).any())
     searched = knobs(Recipe.from_values(values), coloured=coloured, aspect=real.labelled)
     start = _place(matched(values, column, coloured), searched)
-    place = _better(simulator, values, searched, [_place(values, searched), start], real.rows, used)
-    place = search(simulator, values, searched, place, real.rows, used, rounds, first=_STARTED)
-    recipe = tidied(changed(values, searched, place), base, coloured)
     rng = np.random.default_rng(seed)
+    places = [_place(values, searched), start]
+    place = search(simulator, values, searched, places, real.rows, used, rounds, rng)
+    recipe = tidied(changed(values, searched, place), base, coloured)
     rows, pictures, likeness = [], [], []
     for one in (base, recipe):
         one_values = one.to_values() | {"seed": seed}
@@ -245,26 +241,6 @@ _TINT = 6.0  # levels between channels from which a colour is one
 
 def _place(values: Values, searched: Sequence[Knob]) -> Place:
     return np.array([knob.get(values) for knob in searched])
-
-
-def _better(
-    simulator: Simulator,
-    values: Values,
-    searched: Sequence[Knob],
-    places: Sequence[Place],
-    real: Rows,
-    used: Sequence[int],
-) -> Place:
-    """The place whose samples can be told from real crops the least."""
-    costs = []
-    for place in places:
-        try:
-            rows = simulator.rows(changed(values, searched, place), range(_STARTED))
-        except Refuted:
-            costs.append(2.0)
-            continue
-        costs.append(tell_apart(real[:, used], rows[:, used], np.random.default_rng(0)).auc)
-    return places[int(np.argmin(costs))]
 
 
 def tidied(values: Values, base: Recipe, coloured: bool) -> Recipe:

@@ -1,8 +1,8 @@
 """A recipe's parameters searched so that its samples measure like real crops.
 
-The method of simulated quantiles (Dominicy & Veredas 2013; simulated moments: McFadden 1989): samples are drawn with
-the same random numbers for every setting; how the quantiles of all measures move with each parameter gives a linear
-model, and damped least squares within the parameters' bounds the next setting. Steps that do not help are not taken.
+As in indirect inference by simulated moments (McFadden 1989; Gouriéroux, Monfort & Renault 1993): samples of many
+settings around one tell how the distribution of every measure moves with each parameter; from that linear model damped
+least squares within the parameters' bounds gives the next setting. Steps that do not help are not taken.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from synth.pipeline import Pipeline
 from synth.recipe import Recipe
 from synth.sample import Sample
 from synth.style.measure import Unmeasurable, measure
-from synth.style.twosample import Rows, Scale, quantiles
+from synth.style.twosample import Rows
 
 Values: TypeAlias = dict[str, Any]
 """A recipe as plain data."""
@@ -35,10 +35,13 @@ Key: TypeAlias = tuple[str | int, ...]
 Place: TypeAlias = NDArray[np.float64]
 """A setting of all knobs, each 0 to 1."""
 
-_SHOTS = 120  # samples by which the effect of a parameter is seen
+_TRIES = 240  # settings around one that tell what parameters do, round by round
+_EACH = 6  # samples of each
+_POOL = 60  # different samples among these
 _JUDGED = 240  # samples by which settings are compared
-_DAMPINGS = (0.2, 1.0, 5.0)
-_STEPS = (0.12, 0.08, 0.05)  # by which parameters are moved to see what they do, round by round
+_DAMPINGS = (0.1, 0.5, 2.0)
+_REACHES = (0.25, 0.18, 0.12)  # by how much parameters are moved at most
+_LEVELS = np.linspace(0.06, 0.94, 7)  # quantiles at whose values distributions are compared
 _REMEMBERED = 4096  # pictures whose measures are kept
 _SELDOM = 1e-4  # a share so small that it never happens in a search, but draws the same random numbers
 
@@ -101,15 +104,14 @@ def prepared(recipe: Recipe) -> Recipe:
     """The recipe with all operations that are searched; those that it lacks have a share of none."""
     values = recipe.to_values()
     degrade: dict[str, Any] = dict(values["degrade"])
-    for position, (name, parameters) in enumerate(_OPS.items()):
+    for position, name in enumerate(_OPS):
         if name in degrade:
             continue
-        later = [other for other in list(_OPS)[position + 1 :] if other in degrade]
+        later = set(list(_OPS)[position + 1 :])
         whole = dump_ops(parse_ops({name: {"p": 0.0}}))[name]
         items = list(degrade.items())
-        at = list(degrade).index(later[0]) if later else len(items)
+        at = next((k for k, (other, _) in enumerate(items) if other in later), len(items))
         degrade = dict([*items[:at], (name, whole), *items[at:]])
-        assert all(key in whole for key, *_ in parameters)
     values["degrade"] = degrade
     return Recipe.from_values(values)
 
@@ -248,77 +250,115 @@ def decoded(sample: Sample) -> NDArray[Any]:
     return np.asarray(cv2.imdecode(np.frombuffer(sample.encoded, np.uint8), cv2.IMREAD_COLOR))
 
 
-def runs(count: int, rounds: int) -> int:
-    """How many samples `search` draws with so many knobs."""
-    return rounds * (_SHOTS * (count + 1) + _JUDGED * (len(_DAMPINGS) + 1))
+def runs(rounds: int, starts: int) -> int:
+    """How many samples `search` draws that has so many rounds and settings to begin from."""
+    return _JUDGED * starts + rounds * (_TRIES * _EACH + _JUDGED * (len(_DAMPINGS) + 1))
+
+
+class Goal:
+    """How far distributions of measures are from those of real crops.
+
+    Distribution functions are compared at values of each measure that part what is known, half of it real and half
+    made, into equal shares: that makes measures of all kinds comparable.
+
+    Args:
+        real: crops × measures.
+        made: samples × measures.
+    """
+
+    def __init__(self, real: Rows, made: Rows) -> None:
+        self._edges = np.concatenate((np.quantile(real, _LEVELS, axis=0), np.quantile(made, _LEVELS, axis=0)))
+        self._real = self.below(real).mean(0)
+
+    def below(self, rows: Rows) -> NDArray[np.float64]:
+        """Where each sample lies: samples × all edges of all measures, 1 where it is below, ½ on an edge."""
+        edges = self._edges[None]
+        lies = (rows[:, None] < edges) + 0.5 * (rows[:, None] == edges)
+        return np.asarray(lies.reshape(len(rows), -1), np.float64)
+
+    def missed(self, rows: Rows) -> NDArray[np.float64]:
+        """Differences of the distribution functions; their squares sum up to the mean over measures and edges."""
+        return np.asarray((self.below(rows).mean(0) - self._real) / math.sqrt(self._edges.size))
+
+    def effects(self, rows: Rows, moves: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How `missed` changes with each knob, by least squares: differences × knobs.
+
+        Args:
+            rows: measures of samples of many settings.
+            moves: of each sample, by how much each knob had been moved.
+        """
+        seen = self.below(rows) / math.sqrt(self._edges.size)
+        moves = moves - moves.mean(0)
+        square = moves.T @ moves
+        square += 0.05 * float(np.trace(square)) / max(len(square), 1) * np.eye(len(square))
+        return np.asarray(np.linalg.solve(square, moves.T @ (seen - seen.mean(0))).T)
 
 
 def search(
     simulator: Simulator,
     values: Values,
     knobs: Sequence[Knob],
-    start: Place,
+    places: Sequence[Place],
     real: Rows,
     used: Sequence[int],
     rounds: int,
-    first: int = 0,
+    rng: np.random.Generator,
 ) -> Place:
-    """The setting whose samples measure most like real crops, as far as `rounds` rounds lead from `start`.
+    """The setting whose samples measure most like real crops, as far as `rounds` rounds lead.
 
     Args:
         simulator: draws and measures.
         values: the recipe.
         knobs: what may change.
-        start: where to begin.
+        places: to begin from: the best of them is taken.
         real: measures of real crops.
         used: columns of the measures that count.
         rounds: of a linear model and a step each.
-        first: samples are drawn from this index on.
+        rng: moves the knobs.
+
+    Raises:
+        ScriptoriumError: samples can be drawn at none of `places`.
     """
-    place = start
-    columns = list(used)
+    real = real[:, list(used)]
+
+    def rows(place: Place, indexes: Sequence[int]) -> Rows | None:
+        try:
+            return simulator.rows(changed(values, knobs, place), indexes)[:, list(used)]
+        except Refuted:
+            return None
+
+    judged = range(_JUDGED)
+    found = [(place, here) for place in places if (here := rows(place, judged)) is not None]
+    if not found:
+        # What went wrong, the recipe itself says.
+        simulator.samples(Recipe.from_values(changed(values, knobs, places[0])), judged)
+        raise ScriptoriumError("no text can be told from its ground on most samples; give --base another recipe")
+    place, here = _nearest(Goal(real, np.concatenate([made for _, made in found])), found)
     for number in range(rounds):
-        shots = range(first, first + _SHOTS)
-        judged = range(first + _SHOTS, first + _SHOTS + _JUDGED)
-        first = judged.stop
-        here = simulator.rows(changed(values, knobs, place), shots)[:, columns]
-        scale = Scale(real[:, columns], here)
-        target = quantiles(scale(real[:, columns]))
-
-        def away(rows: Rows, scale: Scale = scale, target: NDArray[np.float64] = target) -> NDArray[np.float64]:
-            return np.asarray((quantiles(scale(rows)) - target).ravel() / math.sqrt(target.size))
-
-        missed = away(here)
-        size = _STEPS[min(number, len(_STEPS) - 1)]
-        effects = np.zeros((len(missed), len(knobs)))
-        for k in range(len(knobs)):
-            moved = place.copy()
-            # To and fro in turn, so that shares do not all grow at once; inward at a bound.
-            way = 1.0 if place[k] < size or (k % 2 == 0 and place[k] <= 1 - size) else -1.0
-            moved[k] = min(max(place[k] + way * size, 0.0), 1.0)
-            try:
-                there = away(simulator.rows(changed(values, knobs, moved), shots)[:, columns])
-            except Refuted:
-                continue
-            effects[:, k] = (there - missed) / (moved[k] - place[k])
-        candidates = [place, *(_damped(effects, missed, place, damping) for damping in _DAMPINGS)]
-        place = min(
-            candidates, key=lambda candidate: _cost(simulator, changed(values, knobs, candidate), judged, columns, away)
-        )
+        goal = Goal(real, here)
+        reach = _REACHES[min(number, len(_REACHES) - 1)]
+        seen: list[Rows] = []
+        moves: list[NDArray[np.float64]] = []
+        for turn in range(_TRIES):
+            moved = np.clip(place + reach * (2 * rng.random(len(place)) - 1), 0, 1)
+            # The same few texts and faces again and again: opening others would take most of the time.
+            first = turn * _EACH % _POOL
+            if (tried := rows(moved, range(first, first + _EACH))) is not None:
+                seen.append(tried)
+                moves += [moved - place] * len(tried)
+        if not seen:
+            break
+        effects = goal.effects(np.concatenate(seen), np.array(moves))
+        missed = goal.missed(here)
+        steps = [place, *(_damped(effects, missed, place, damping) for damping in _DAMPINGS)]
+        found = [(step, made) for step in steps if (made := rows(step, judged)) is not None]
+        if found:
+            place, here = _nearest(goal, found)
     return place
 
 
-def _cost(
-    simulator: Simulator,
-    values: Values,
-    indexes: Sequence[int],
-    columns: Sequence[int],
-    away: Callable[[Rows], NDArray[np.float64]],
-) -> float:
-    try:
-        return float((away(simulator.rows(values, indexes)[:, list(columns)]) ** 2).sum())
-    except Refuted:
-        return math.inf
+def _nearest(goal: Goal, found: Sequence[tuple[Place, Rows]]) -> tuple[Place, Rows]:
+    return min(found, key=lambda one: float((goal.missed(one[1]) ** 2).sum()))
 
 
 def _damped(effects: NDArray[np.float64], missed: NDArray[np.float64], place: Place, damping: float) -> Place:
@@ -338,4 +378,4 @@ def _damped(effects: NDArray[np.float64], missed: NDArray[np.float64], place: Pl
             break
         step[beyond] = np.clip(place + step, 0, 1)[beyond] - place[beyond]
         free &= ~beyond
-    return np.clip(place + step, 0, 1)
+    return np.asarray(np.clip(place + step, 0, 1))
