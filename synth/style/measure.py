@@ -365,7 +365,7 @@ class _Crop:
         terms = np.ones((len(x), 4))
         terms[:, 1], terms[:, 2], terms[:, 3] = x, y, x * x
         kept = np.ones(len(x), bool)
-        weights = np.zeros(4)
+        weights: NDArray[Any] = np.zeros(4)
         for left in reversed(range(passes)):
             part = terms[kept]
             # The ridge keeps crops with little ground from bending it out of reason.
