@@ -181,7 +181,7 @@ class Pipeline:
         self._composer = Composer(recipe, self._backgrounds)
         self.styles: Styles | None = None
         if recipe.styles.stores and recipe.styles.weight:
-            self.styles = Styles(recipe.styles, recipe.layout.height, recipe.seed)
+            self.styles = Styles(recipe.styles, recipe.layout.height, recipe.legibility.contrast, recipe.seed)
         self._streams = [Streams(recipe.seed)]  # one for each place in a batch: its generator goes through all stages
         self._cache = GlyphCache()
         self._outlines = OutlineCache()

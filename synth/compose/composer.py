@@ -243,7 +243,8 @@ class Composer:
         if draft.style is not None:
             lines = draft.placed.polygons[..., 1]
             ends = float(lines.min()), float(lines.max())
-            draft.style.paint(draft.ground, alpha, draft.ring, ends, self._backgrounds, rng)
+            em = draft.scale * draft.ink.ppem
+            draft.style.paint(draft.ground, alpha, draft.ring, ends, em, self._backgrounds, rng)
             return
         stamp = draft.ink.stamp
         if draft.under is not None:

@@ -18,7 +18,7 @@ from augment import banks, geometry
 from augment.errors import ScriptoriumError
 from augment.ops_camera import gaussian_blur
 from synth.compose.background import Backgrounds
-from synth.compose.colour import Colour
+from synth.compose.colour import Colour, luminance, with_luminance
 from synth.compose.composer import Ground, Mask, grown, padded, shifted
 from synth.handwriting.extract import strokes
 from synth.recipe import Styles as Settings
@@ -37,11 +37,10 @@ _ROOM = 0.6  # heights of the text above and below it that are kept of a crop: m
 _NARROWEST, _WIDEST = -0.08, 1.0  # margins at the sides, heights of the image
 _LINE = 6.0  # heights from which a crop is as high as its line, whatever letters that has; words are cut closely
 _SLOPE = 1.1  # a turned line rises by at most this many times its own height
-_CORNER = 0.25  # heights by which perspective may shift a corner
+_CORNER = 0.15  # heights by which perspective may shift a corner
 _STILL = (0.006, 0.02, 0.012)  # radians, tangent, heights below which nothing is turned, slanted, seen from the side
 _ITALIC = 0.2  # slant of italic faces, about
-_GROWTH = 0.08  # em that strokes may grow on either side
-_THINNED = 0.6  # of its width that a stroke keeps at least
+_THINNED, _GROWN = 0.7, 1.35  # of its width that a stroke has at least and at most: else counters fill in
 _SHARP = 0.35  # standard deviation in pixels of the spread that drawing has itself
 _COARSE = 0.55  # the same of what is drawn in larger pixels, in these
 _LOSSLESS = 96  # JPEG quality from which nothing is seen of it
@@ -49,6 +48,7 @@ _FEATHER = 0.1  # heights over which copies of a background run into each other
 _OVERLAP = 0.5  # heights in which the seam of two patches is looked for
 _PLACES = 8  # tried for each patch
 _MOST = 1.6  # times that blurred ink is made up for what blur takes from thin strokes
+_CLEAR = 1.7  # times the legibility floor that ink and ground differ at least; so many times more if painted again
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ class Look:
         margins: around the text.
         height: of the text at right angles to its line.
         wide: length of the line, in heights of the text.
-        baseline, slant, ink, gradient, texture, outline, shadow, quality: as `Style` has them.
+        baseline, slant, darker, ink, gradient, texture, outline, shadow, quality: as `Style` has them.
         angle: of the line in radians.
         corners: 4 × 2, by how much perspective shifts the corners of the line's box, in heights of the text.
         em: size of the type, about.
         stroke: width of strokes, em.
         scale: pixels for one of the crop.
-        blur: standard deviation.
+        blur: standard deviation of the point spread, in pixels of the crop.
         noise: standard deviation of what the ink has of it.
         font: the nearest face, if known.
     """
@@ -87,6 +87,7 @@ class Look:
     corners: NDArray[np.float64]
     em: float
     stroke: float
+    darker: bool
     ink: Colour
     gradient: tuple[Colour, Colour]
     texture: float
@@ -132,14 +133,15 @@ def look_of(style: Style, height: int, name: str = "") -> Look:
         slant=style.slant,
         corners=corners,
         em=em * scale,
-        stroke=style.stroke / em,
+        stroke=_unblurred(style.stroke, style.blur) / em,
+        darker=style.darker,
         ink=style.ink,
         gradient=style.gradient,
         texture=style.texture,
         outline=style.outline,
         shadow=style.shadow,
         scale=scale,
-        blur=style.blur * scale,
+        blur=style.blur,
         noise=style.noise * min(scale, 1.0),
         quality=style.quality,
         font=style.font,
@@ -164,6 +166,19 @@ def _apart(quad: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     return angle, np.clip(corners, -_CORNER, _CORNER)
 
 
+def _unblurred(stroke: float, sigma: float) -> float:
+    """Width of strokes that look `stroke` pixels wide, at the height of their own middle, after a blur."""
+    wide = stroke
+    for _ in range(8):
+        wide = stroke * _left_by(sigma, wide)
+    return max(wide, 0.3 * stroke)
+
+
+def _left_by(sigma: float, stroke: float) -> float:
+    """What a normal blur leaves of the ink in the middle of a stroke, 0 to 1."""
+    return math.erf(stroke / (2 * math.sqrt(2) * sigma)) if sigma > 0.1 else 1.0
+
+
 class Styles:
     """The styles of a recipe; each is read when it is first drawn, and kept.
 
@@ -172,6 +187,7 @@ class Styles:
     Args:
         config: the recipe's `styles` section.
         height: of images.
+        floor: contrast in grey levels that all units must have.
         seed: chooses the styles of each stretch.
         max_bytes: what styles made ready may hold.
 
@@ -182,9 +198,11 @@ class Styles:
         ScriptoriumError: a store that is missing, broken, or empty.
     """
 
-    def __init__(self, config: Settings, height: int, seed: int = 0, max_bytes: int = 64 << 20) -> None:
-        self._config = config
-        self._height, self._seed, self._max = height, seed, max_bytes
+    def __init__(
+        self, config: Settings, height: int, floor: float, seed: int = 0, max_bytes: int = 64 << 20
+    ) -> None:
+        self._config, self._height, self._floor = config, height, floor
+        self._seed, self._max = seed, max_bytes
         self.stores = [Store(path) for path in config.stores]
         for store in self.stores:
             if not len(store):
@@ -218,7 +236,7 @@ class Styles:
         """A variation of one of the styles shown, the surer ones more often."""
         share = rng.random()
         number = self._number(share) if self._shown is None else self._shown[int(share * len(self._shown))]
-        return Variation(self.look(number), self._config, self._height, rng)
+        return Variation(self.look(number), self._config, self._height, self._floor, rng)
 
     def _number(self, share: float) -> int:
         return bisect_right(self._sums, share * self._sums[-1], 0, len(self._sums) - 1)
@@ -247,10 +265,11 @@ class Variation:
         look: the style.
         config: the recipe's `styles` section.
         height: of the image.
+        floor: contrast in grey levels that all units must have.
         rng: draws how it differs.
     """
 
-    def __init__(self, look: Look, config: Settings, height: int, rng: np.random.Generator) -> None:
+    def __init__(self, look: Look, config: Settings, height: int, floor: float, rng: np.random.Generator) -> None:
         self.look, self._config, self._height = look, config, height
         vary = config.vary
         draws = (rng.standard_normal(15) * vary).tolist()
@@ -265,6 +284,8 @@ class Variation:
         self._gains: Colour = (1.0, 1.0, 1.0)
         self._shift = 0.0
         self._ink: Colour = look.ink
+        self._pixel = look.scale
+        self._least = floor
 
     # -- letters ----------------------------------------------------------------------------------------------
 
@@ -281,7 +302,7 @@ class Variation:
     def strokes(self, ink: Ink) -> tuple[Mask | None, Mask | None]:
         """The ink with strokes as wide as the style's, and the ring around it if there is one; see `Composer`."""
         now = strokes(ink.mask)[0]
-        target = min(max(self.stroke * ink.ppem, _THINNED * now), now + 2 * _GROWTH * ink.ppem)
+        target = min(max(self.stroke * ink.ppem, _THINNED * now), _GROWN * now)
         growth = (target - now) / 2
         if abs(growth) < 0.25:
             growth = 0.0
@@ -307,9 +328,10 @@ class Variation:
         if abs(self.slant) > slant:
             steps += geometry.shear(-self.slant, 0.0, middle).steps
         if np.abs(self._corners).max() > corner:
-            # The corners of a narrow letter must not change places.
-            most = (min(_CORNER, 0.25 * width / height), _CORNER)
-            shifts = np.clip(self._corners, np.negative(most), most) * height
+            # A shorter line shows less of it, and the corners of a narrow letter must not change places.
+            wide = width / height
+            most = (min(_CORNER, 0.25 * wide), _CORNER)
+            shifts = np.clip(self._corners * min(1.0, wide / self.look.wide), np.negative(most), most) * height
             box = np.array(((0, 0), (width, 0), (width, height), (0, height)))
             steps += geometry.quad(box, box + shifts).steps
         if abs(self._angle) > angle:
@@ -433,17 +455,13 @@ class Variation:
 
     # -- paint ------------------------------------------------------------------------------------------------
 
-    @property
-    def _coarse(self) -> bool:
-        """Whether the crop had larger pixels than the picture, and shows that."""
-        return self.look.scale > 1.25 and self.look.quality < _LOSSLESS
-
     def paint(
         self,
         ground: Ground,
         alpha: Mask,
         ring: Mask | None,
         lines: tuple[float, float],
+        em: float,
         backgrounds: Backgrounds,
         rng: np.random.Generator,
     ) -> None:
@@ -454,27 +472,51 @@ class Variation:
             alpha: coverage of the strokes.
             ring: around the letters.
             lines: top and bottom of the text, pixels.
+            em: size of its type, pixels.
             backgrounds: has textures for the ink.
             rng: draws noise.
         """
         look = self.look
-        own = _COARSE * look.scale if self._coarse else _SHARP
-        blur = look.blur * math.exp(0.3 * self._config.vary * float(rng.standard_normal()))
+        # Letters with much above and below them are smaller in a picture of the same height: as if seen from farther
+        # off, but not less sharply.
+        self._pixel = look.scale * min(em / look.em, 1.0)
+        own = _COARSE * self._pixel if self._coarse else _SHARP
+        blur = look.blur * self._pixel * math.exp(0.3 * self._config.vary * float(rng.standard_normal()))
         sigma = math.sqrt(max(blur * blur - own * own, 0.0))
+        # The ink's colour was measured in the middle of strokes, of which blur had taken its part already.
+        left = _left_by(sigma, max(self.stroke * em, 0.5))
+        made_up = min(1 / left, _MOST)
+        colour = self._legible(ground.image(), left * made_up)
         whole = alpha if ring is None else cv2.max(alpha, ring)
         if sigma > 0.2:
-            # The ink's colour was measured in the middle of strokes, of which blur had taken its part already.
-            wide = max(self.stroke * look.em, 0.5)
-            made_up = min(1 / math.erf(wide / (2 * math.sqrt(2) * sigma)), _MOST)
             alpha = cv2.convertScaleAbs(gaussian_blur(alpha, sigma), alpha=made_up)
             whole = alpha if ring is None else gaussian_blur(whole, sigma)
         if look.shadow is not None:
-            shadow = look.shadow
-            cast = shifted(whole, shadow.x * look.height, shadow.y * look.height)
-            ground.lay((0.0, 0.0, 0.0), cast, shadow.strength)
+            cast = shifted(whole, look.shadow.x * look.height, look.shadow.y * look.height)
+            ground.lay((0.0, 0.0, 0.0), cast, look.shadow.strength)
         if look.outline is not None:
             ground.lay(self._toned(look.outline.colour), whole, 1.0)
-        ground.lay_image(self._inked(alpha.shape[0], alpha.shape[1], lines, backgrounds, rng), alpha, 1.0)
+        ground.lay_image(self._inked(alpha.shape[0], alpha.shape[1], colour, lines, backgrounds, rng), alpha, 1.0)
+
+    @property
+    def _coarse(self) -> bool:
+        """Whether the crop's pixels are larger than the picture's, and were saved so that it shows."""
+        return self._pixel > 1.25 and self.look.quality < _LOSSLESS
+
+    def _legible(self, ground: Image, seen: float) -> Colour:
+        """The ink's colour, its luminance changed where it would differ too little from a ground's to be read.
+
+        What is painted once more was refused, and differs more.
+        """
+        colour = self._toned(self._ink)
+        b, g, r, _ = cv2.mean(ground)
+        tone, under = luminance(colour), luminance((b, g, r))
+        self._least *= _CLEAR
+        least = self._least / max(seen, 0.3)
+        if abs(tone - under) >= least:
+            return colour
+        darker = self.look.darker if 0 <= under + (-least if self.look.darker else least) <= 255 else under > 127
+        return with_luminance(colour, under - least if darker else under + least)
 
     def _toned(self, colour: Colour) -> Colour:
         b, g, r = (
@@ -483,19 +525,23 @@ class Variation:
         return b, g, r
 
     def _inked(
-        self, height: int, width: int, lines: tuple[float, float], backgrounds: Backgrounds, rng: np.random.Generator
+        self,
+        height: int,
+        width: int,
+        colour: Colour,
+        lines: tuple[float, float],
+        backgrounds: Backgrounds,
+        rng: np.random.Generator,
     ) -> Image:
         """What the ink looks like everywhere, height × width × 3."""
         look = self.look
-        gains = np.array(self._gains)
-        along, down = np.array(look.gradient) * gains
-        colour = np.array(self._ink) * gains + self._shift
+        along, down = np.array(look.gradient) * self._gains
         x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
         u = np.zeros(width)
         for start, stop in self._spans:
             u[max(start, 0) : stop] = (x[max(start, 0) : stop] - start) / max(stop - start, 1) - 0.5
         v = np.clip((y - lines[0]) / max(lines[1] - lines[0], 1.0), 0, 1) - 0.5
-        image = (v[:, None, None] * down + (u[:, None] * along + colour)).astype(np.float32)
+        image = (v[:, None, None] * down + (u[:, None] * along + np.array(colour))).astype(np.float32)
         fine = min(look.noise, look.texture)
         rough = math.sqrt(look.texture**2 - fine**2)
         if rough > 1:
@@ -515,10 +561,10 @@ class Variation:
             return image
         quality = look.quality + 15 * self._config.vary * float(rng.standard_normal())
         # Scaling down takes most of what blocks show.
-        quality = 100 - (100 - quality) * min(look.scale, 1.0)
+        quality = 100 - (100 - quality) * min(self._pixel, 1.0)
         height, width = image.shape[:2]
         if self._coarse:
-            size = (max(4, round(width / look.scale)), max(4, round(height / look.scale)))
+            size = (max(4, round(width / self._pixel)), max(4, round(height / self._pixel)))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         file = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, int(min(max(quality, 10), 98))))[1]
         image = cv2.imdecode(file, cv2.IMREAD_COLOR)
