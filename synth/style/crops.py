@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +15,14 @@ from augment.errors import ScriptoriumError
 from synth.shards.writer import claim, replace_folder, writing
 from synth.style.extract import Unusable, extract, read_crop
 from synth.style.store import StoreWriter
+from synth.style.style import Style
+from synth.style.typeface import Typefaces
 
 PICTURES: Final = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))
 LABELS: Final = "labels.tsv"
+MISFIT: Final = "label does not fit the ink"
+_ASPECT: Final = 2.6  # times as wide as the label, or as narrow, that no spacing of letters explains
+_LIKENESS: Final = 0.35  # of the nearest font, below which the ink says something else
 _SHOWN: Final = 5  # names in a message
 
 
@@ -94,10 +99,9 @@ class Extraction:
     count: int
     styles: int
     labelled: int
-    named: int
     refused: dict[str, int]
     examples: dict[str, list[str]]
-    faces: dict[str, int] = field(default_factory=dict)
+    faces: dict[str, int]
 
     def text(self) -> str:
         """For people: what was made, what was refused and why, what to do next."""
@@ -105,10 +109,11 @@ class Extraction:
 
         lines = [f"{self.output}: {counted(self.styles, 'style')} from {counted(self.count, 'crop')}"]
         if self.labelled:
-            lines.append(f"  with a label: {self.labelled:,}; with a font that is near: {self.named:,}")
+            named = sum(self.faces.values())
+            lines.append(f"  with a label: {self.labelled:,}; of these held against fonts: {named:,}")
         if self.faces:
             most = sorted(self.faces.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
-            lines.append("  fonts: " + ", ".join(f"{name} {count:,}" for name, count in most))
+            lines.append("  nearest: " + ", ".join(f"{name} {count:,}" for name, count in most))
         for reason, count in sorted(self.refused.items(), key=lambda item: (-item[1], item[0])):
             some = ", ".join(self.examples[reason][:_SHOWN]) + (", …" if count > _SHOWN else "")
             lines.append(f"  refused: {count:,} {reason} ({some})")
@@ -146,7 +151,7 @@ def extract_all(
         raise ScriptoriumError(f"{backgrounds}: the store itself; name another folder for the backgrounds")
     with claim(output) as aside:
         writer = StoreWriter(aside / "store")
-        made = _Making(writer, aside / "backgrounds" if backgrounds is not None else None)
+        made = _Making(writer, aside / "backgrounds" if backgrounds is not None else None, Typefaces(fonts))
         try:
             for crop in tqdm(crops, desc="crops", unit="", disable=None, leave=False):
                 made.add(crop)
@@ -170,7 +175,6 @@ def extract_all(
         len(crops),
         made.styles,
         made.labelled,
-        made.named,
         made.refused,
         made.examples,
         made.faces,
@@ -178,9 +182,9 @@ def extract_all(
 
 
 class _Making:
-    def __init__(self, writer: StoreWriter, backgrounds: Path | None) -> None:
-        self._writer, self._backgrounds = writer, backgrounds
-        self.styles = self.labelled = self.named = 0
+    def __init__(self, writer: StoreWriter, backgrounds: Path | None, typefaces: Typefaces) -> None:
+        self._writer, self._backgrounds, self._typefaces = writer, backgrounds, typefaces
+        self.styles = self.labelled = 0
         self.refused: dict[str, int] = {}
         self.examples: dict[str, list[str]] = {}
         self.faces: dict[str, int] = {}
@@ -190,15 +194,27 @@ class _Making:
 
     def add(self, crop: Crop) -> None:
         try:
-            style = extract(read_crop(crop.path), crop.name, crop.label)
+            style = self._named(extract(read_crop(crop.path), crop.name, crop.label))
         except Unusable as problem:
             self._writer.refuse(crop.name, problem.reason)
             self.refused[problem.reason] = self.refused.get(problem.reason, 0) + 1
             self.examples.setdefault(problem.reason, []).append(crop.name)
             return
         self._writer.add(style)
+        self.labelled += bool(style.label)
+        if style.font:
+            self.faces[style.font] = self.faces.get(style.font, 0) + 1
         if self._backgrounds is not None:
             data = cv2.imencode(".png", style.background)[1].tobytes()
             with writing(self._backgrounds):
                 (self._backgrounds / f"{self.styles:06d}_{Path(crop.name).stem[:60]}.png").write_bytes(data)
         self.styles += 1
+
+    def _named(self, style: Style) -> Style:
+        """With the nearest font, where there is a label. Raises Unusable: it does not fit the ink."""
+        nearest = self._typefaces.nearest(style) if style.label else None
+        if nearest is None:
+            return style
+        if not 1 / _ASPECT <= nearest.aspect <= _ASPECT or nearest.likeness < _LIKENESS:
+            raise Unusable(MISFIT, f"likeness {nearest.likeness:.2f}, {nearest.aspect:.2f} times as wide")
+        return replace(style, font=nearest.name)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.compose.background import UnusablePicture, read_picture
-from synth.handwriting.extract import strokes
 from synth.style.frame import frame
 from synth.style.ground import fill, ghost, reach
 from synth.style.ink import luminance_of, middle_of, painted
 from synth.style.mask import FLAT, Found, contrast, find_text
+from synth.style.measure import Unmeasurable, jpeg_quality, measure, stroke_width
 from synth.style.style import Image, Style
 
 LOWEST: Final = 8
@@ -39,10 +39,10 @@ TWO_LINES: Final = "more than one line"
 NO_GROUND: Final = "hardly any ground beside the text"
 FAINT: Final = "ink and ground hardly differ"
 DOUBTFUL: Final = "mask or background in doubt"
-MISFIT: Final = "label does not fit the ink"
 
+_BLOCKS: Final = 200
 _SEED: Final = 0x5374796C  # of the grain: the same crop has the same background every time
-_GROUND: Final = 0.06  # of a crop that must be ground
+_GROUND: Final = 0.08  # of a crop that must be ground
 _LEAST_CONTRAST: Final = 10.0  # levels
 _LONGEST: Final = 1 << 14  # pixels of a picture that are read
 
@@ -62,12 +62,12 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
     Args:
         image: `uint8`, height × width × 3, BGR.
         name: kept in the style.
-        label: what the crop says, where that is known: kept, and held against the ink's width.
+        label: kept in the style.
 
     Raises:
         Unusable: no style can be taken from it.
     """
-    image = _kept(image)
+    whole, image = image, _kept(image)
     if contrast(image) < FLAT:
         raise Unusable(ONE_COLOUR)
     found = find_text(image)
@@ -79,11 +79,9 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
     strokes_mask = _at_size(found.strokes, image)
     if (text >= 128).sum() < 6:
         raise Unusable(NO_TEXT)
-    lies = frame(text)
+    lies = frame(text, found.slope)
     most = max(3, round(0.3 * lies.height))
     hole = _hole(strokes_mask, reach(image, strokes_mask, most))
-    if (~hole).mean() < _GROUND:
-        raise Unusable(NO_GROUND)
     background = fill(image, hole, np.random.Generator(np.random.PCG64(_SEED)))
     mask = _matte(image, background, text, hole)
     ink = painted(image, mask, background, lies.height, lies.angle)
@@ -92,7 +90,10 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
     difference = float(np.linalg.norm(np.median(image[core], axis=0) - np.median(background[core], axis=0)))
     if difference < _LEAST_CONTRAST:
         raise Unusable(FAINT)
-    stroke, slant = strokes(mask)
+    try:
+        measures = measure(image, mask)
+    except Unmeasurable as problem:
+        raise Unusable(str(problem)) from None
     confidence = _confidence(found, image, background, mask, hole, difference)
     if confidence < DOUBT:
         raise Unusable(DOUBTFUL, f"confidence {confidence:.2f}")
@@ -109,14 +110,15 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
         shadow=ink.shadow,
         quad=lies.quad,
         angle=lies.angle,
-        slant=slant,
+        slant=measures.slant,
         height=lies.height,
         baseline=lies.baseline,
-        stroke=stroke,
+        stroke=stroke_width(mask),
         margins=_margins(lies.quad, lies.height, image),
-        blur=0.0,
-        noise=0.0,
-        quality=100,
+        blur=measures.blur,
+        noise=measures.noise,
+        # Of a crop that is scaled down nothing shows how it was saved.
+        quality=jpeg_quality(image[:, : _blocks(image)]) if image.shape == whole.shape else 100,
         contrast=abs(tone - ground),
         label=label,
         font="",
@@ -138,6 +140,11 @@ def _kept(image: Image) -> Image:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
+def _blocks(image: Image) -> int:
+    """Columns from the left that hold enough of JPEG's blocks to know its quality by."""
+    return 8 * max(1, _BLOCKS // max(1, image.shape[0] // 8))
+
+
 def _at_size(mask: Image, image: Image) -> Image:
     height, width = image.shape[:2]
     if mask.shape == (height, width):
@@ -147,8 +154,14 @@ def _at_size(mask: Image, image: Image) -> Image:
 
 
 def _hole(mask: Image, away: int) -> NDArray[np.bool_]:
+    """What is to be painted over: ink and what is less than `away` pixels from it, or less far where little is left."""
     ground = np.where(mask >= 96, np.uint8(0), np.uint8(255))
-    return np.asarray(cv2.distanceTransform(ground, cv2.DIST_L2, 3) <= away + 0.5)
+    distance = cv2.distanceTransform(ground, cv2.DIST_L2, 3)
+    for limit in range(away, 1, -1):
+        hole = distance <= limit + 0.5
+        if (~hole).mean() >= _GROUND:
+            return np.asarray(hole)
+    raise Unusable(NO_GROUND)
 
 
 def _matte(image: Image, background: Image, text: Image, hole: NDArray[np.bool_]) -> Image:
@@ -193,7 +206,7 @@ def _confidence(
     clean = math.exp(-((max(left - 0.05, 0.0) / 0.2) ** 2))
     ground = min(1.0, float((~hole).mean()) / 0.2)
     seen = min(1.0, difference / 30)
-    return float(found.score * clean**0.5 * ground**0.3 * seen**0.5)
+    return float(found.belief * clean**0.5 * ground**0.3 * seen**0.5)
 
 
 def read_crop(path: Path) -> Image:

@@ -13,7 +13,9 @@ from synth.style.style import Image
 
 _POINTS: Final = 2500  # of the ink that are looked at
 _STEEPEST: Final = math.radians(42)
-_NARROWING: Final = 0.5  # of the height that a line may lose from its middle to an end, seen from the side
+_NEAR: Final = 0.15  # radians around the slope in which its parts stand
+_PLAIN: Final = 1.3
+_NARROWING: Final = 0.36  # of the height that a line may lose from its middle to an end, seen from the side
 
 
 @dataclass(slots=True)
@@ -26,7 +28,7 @@ class Frame:
     baseline: float
 
 
-def frame(mask: Image) -> Frame:
+def frame(mask: Image, slope: float | None = None) -> Frame:
     """The box of a line.
 
     Lines of text have most ink between the baseline and the height of small letters, or hang from a head line: of all
@@ -35,6 +37,7 @@ def frame(mask: Image) -> Frame:
 
     Args:
         mask: height × width; ink where it is 128 or more, some of it at least.
+        slope: of the line through the middles of its parts, where there are enough of them.
     """
     rows, columns = np.nonzero(mask >= 128)
     step = max(1, len(rows) // _POINTS)
@@ -42,22 +45,19 @@ def frame(mask: Image) -> Frame:
     y = rows[::step] + 0.5
     cx, cy = float(x.mean()), float(y.mean())
     x, y = x - cx, y - cy
-    angle = 0.0
-    narrowing = 0.0
-    wide = float(np.ptp(columns)) + 1
-    high = float(np.ptp(rows)) + 1
+    wide, high = float(np.ptp(columns)) + 1, float(np.ptp(rows)) + 1
+    angle = narrowing = 0.0
     if wide > 1.2 * high:
-        # Small turns need little to be believed, large ones much.
-        steps = np.linspace(-_STEEPEST, _STEEPEST, 29)
-        angle = _best([(float(a), 0.0) for a in steps], x, y)[0]
+        middle, reach = (0.0, _STEEPEST) if slope is None else (math.atan(slope), _NEAR)
+        angle = _best([(middle + float(a), 0.0) for a in np.linspace(-reach, reach, 21)], x, y)[0]
         angle = _best([(angle + float(a), 0.0) for a in np.linspace(-0.045, 0.045, 7)], x, y)[0]
         pairs = [
-            (angle + float(a), float(n)) for n in np.linspace(-_NARROWING, _NARROWING, 9) for a in (-0.03, 0.0, 0.03)
+            (angle + float(a), float(n)) for n in np.linspace(-_NARROWING, _NARROWING, 7) for a in (-0.04, 0.0, 0.04)
         ]
-        angle, narrowing = _best(pairs, x, y)
-        angle, narrowing = _best(
-            [(angle + float(a), narrowing + n) for a in np.linspace(-0.02, 0.02, 5) for n in (-0.06, 0.0, 0.06)], x, y
-        )
+        turned, narrowed = _best(pairs, x, y)
+        # Letters of unlike heights look like perspective: it must be plain to be believed.
+        if _sharpness(x, y, turned, narrowed) > _PLAIN * _sharpness(x, y, angle, 0.0):
+            angle, narrowing = turned, narrowed
     return _box(columns + 0.5 - cx, rows + 0.5 - cy, cx, cy, angle, narrowing)
 
 
@@ -82,7 +82,7 @@ def _sharpness(x: NDArray[Any], y: NDArray[Any], angle: float, narrowing: float)
     steps = np.diff(profile, prepend=0.0, append=0.0) * bins
     # For each pixel of height, so that a flatter box is better; a turn costs a little.
     sharp = float(steps @ steps)
-    return sharp / bins / size * float(1 - 0.25 * abs(angle) - 0.25 * abs(narrowing))
+    return sharp / (bins * float(size)) * (1 - 0.5 * abs(angle) - 0.5 * abs(narrowing))
 
 
 def _box(x: NDArray[Any], y: NDArray[Any], cx: float, cy: float, angle: float, narrowing: float) -> Frame:
