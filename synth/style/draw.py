@@ -44,8 +44,8 @@ _STROKES = (0.05, 0.08, 0.105)
 _WEIGHTS = ((1, 400), (300, 500), (400, 700), (600, 1000))
 _ITALIC = 0.14
 _THINNED, _GROWN = 0.7, 1.35  # of its width that a stroke has at least and at most: else counters fill in
-_SHARP = 0.35  # standard deviation in pixels of the spread that drawing has itself
-_COARSE = 0.55  # the same of what is drawn in larger pixels, in these
+_SHARP = 0.4  # standard deviation in pixels of the spread that drawing has itself, beside that of pixels
+_COARSE = 1.25  # pixels from which the crop's own are seen in the picture
 _LOSSLESS = 96  # JPEG quality from which nothing is seen of it
 _GREY = 4.0  # levels by which the channels of a grey may differ
 _EVEN = 73.6  # standard deviation of what is even over 0 to 255
@@ -203,9 +203,7 @@ class Styles:
         ScriptoriumError: a store that is missing, broken, or empty.
     """
 
-    def __init__(
-        self, config: Settings, height: int, floor: float, seed: int = 0, max_bytes: int = 64 << 20
-    ) -> None:
+    def __init__(self, config: Settings, height: int, floor: float, seed: int = 0, max_bytes: int = 64 << 20) -> None:
         self._config, self._height, self._floor = config, height, floor
         self._seed, self._max = seed, max_bytes
         self.stores = [Store(path) for path in config.stores]
@@ -495,9 +493,8 @@ class Variation:
         # Letters with much above and below them are smaller in a picture of the same height: as if seen from farther
         # off, but not less sharply.
         self._pixel = look.scale * min(em / look.em, 1.0)
-        own = _COARSE * self._pixel if self._coarse else _SHARP
         blur = look.blur * self._pixel * math.exp(0.3 * self._config.vary * float(rng.standard_normal()))
-        sigma = math.sqrt(max(blur * blur - own * own, 0.0))
+        sigma = math.sqrt(max(blur * blur - _SHARP * _SHARP, 0.0))
         # The ink's colour was measured in the middle of strokes, of which blur had taken its part already.
         left = _left_by(sigma, max(self.stroke * em, 0.5))
         made_up = min(1 / left, _MOST)
@@ -512,11 +509,6 @@ class Variation:
         if look.outline is not None:
             ground.lay(self._toned(look.outline.colour), whole, 1.0)
         ground.lay_image(self._inked(alpha.shape[0], alpha.shape[1], colour, lines, em, rng), alpha, 1.0)
-
-    @property
-    def _coarse(self) -> bool:
-        """Whether the crop's pixels are larger than the picture's, and were saved so that it shows."""
-        return self._pixel > 1.25 and self.look.quality < _LOSSLESS
 
     def _legible(self, ground: Image, seen: float) -> Colour:
         """The ink's colour, its luminance changed where it would differ too little from a ground's to be read.
@@ -534,9 +526,7 @@ class Variation:
         return with_luminance(colour, under - least if darker else under + least)
 
     def _toned(self, colour: Colour) -> Colour:
-        b, g, r = (
-            min(max(c * gain + self._shift, 0.0), 255.0) for c, gain in zip(colour, self._gains, strict=True)
-        )
+        b, g, r = (min(max(c * gain + self._shift, 0.0), 255.0) for c, gain in zip(colour, self._gains, strict=True))
         return b, g, r
 
     def _inked(
@@ -570,20 +560,20 @@ class Variation:
     # -- what the file went through ---------------------------------------------------------------------------
 
     def degrade(self, image: Image, rng: np.random.Generator) -> Image:
-        """Save a picture, height × width × 3, as the crop was saved: as JPEG, in its own pixels if they were larger."""
-        look = self.look
-        if look.quality >= _LOSSLESS:
-            return image
-        quality = look.quality + 15 * self._config.vary * float(rng.standard_normal())
-        # Scaling down takes most of what blocks show.
-        quality = 100 - (100 - quality) * min(self._pixel, 1.0)
+        """Save a picture, height × width × 3, as the crop was saved: in its own pixels if they were larger, as JPEG."""
+        pixel, quality = self._pixel, self.look.quality
         height, width = image.shape[:2]
-        if self._coarse:
-            size = (max(4, round(width / self._pixel)), max(4, round(height / self._pixel)))
+        coarse = pixel > _COARSE
+        if coarse:
+            size = (max(4, round(width / pixel)), max(4, round(height / pixel)))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        file = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, int(min(max(quality, 10), 98))))[1]
-        image = cv2.imdecode(file, cv2.IMREAD_COLOR)
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) if self._coarse else image
+        if quality < _LOSSLESS:
+            # Scaling down takes most of what blocks show.
+            lost = (100 - quality - 15 * self._config.vary * float(rng.standard_normal())) * min(pixel, 1.0)
+            wanted = int(min(max(100 - lost, 10), 98))
+            file = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, wanted))[1]
+            image = cv2.imdecode(file, cv2.IMREAD_COLOR)
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) if coarse else image
 
 
 def _chroma(colour: Colour) -> float:
