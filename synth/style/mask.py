@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.style.frame import trend
 from synth.style.style import Image
 
 FLAT: Final = 18.0
@@ -35,7 +36,7 @@ class Found:
         scale: pixels of these for one of the crop.
         belief: 0 to 1: how likely it is that the text is what was found.
         lines: how many lines there seem to be.
-        slope: of the line through the middles of its parts; None where there are less than three.
+        parts: boxes of the line's larger parts, N × 4: left, top, width, height.
     """
 
     text: Image
@@ -43,7 +44,7 @@ class Found:
     scale: float
     belief: float
     lines: int
-    slope: float | None
+    parts: NDArray[np.float64]
 
 
 def find_text(image: Image) -> Found | None:
@@ -71,7 +72,7 @@ def find_text(image: Image) -> Found | None:
         return None
     chosen = best[1]
     belief = 1 / (1 + math.exp(-_weighed(chosen.seen, _BELIEF)))
-    return Found(chosen.text, chosen.strokes, scale, belief, chosen.lines, chosen.slope)
+    return Found(chosen.text, chosen.strokes, scale, belief, chosen.lines, chosen.parts)
 
 
 def contrast(image: Image) -> float:
@@ -182,7 +183,7 @@ class _Candidate:
     strokes: Image
     score: float
     lines: int
-    slope: float | None
+    parts: NDArray[np.float64]
     seen: list[float]
 
 
@@ -214,7 +215,8 @@ def _judge(picture: _Picture, mask: Image) -> _Candidate | None:
     line = _line(usable, x, y, w, h, top, bottom, sides, height)
     if line is None:
         return None
-    kept, lines, slope = line
+    kept, large, lines = line
+    boxes = np.stack((x, y, w, h), 1)[large]
     strokes = np.zeros(count, np.uint8)
     strokes[1:][~frame] = 255
     text = np.zeros(count, np.uint8)
@@ -223,7 +225,7 @@ def _judge(picture: _Picture, mask: Image) -> _Candidate | None:
     seen = _features(picture, mask, text_mask, stroke_mask, thickness, x[kept], y[kept], w[kept], h[kept])
     if seen is None:
         return None
-    return _Candidate(text_mask, stroke_mask, _weighed(seen, _CHOICE), lines, slope, seen)
+    return _Candidate(text_mask, stroke_mask, _weighed(seen, _CHOICE), lines, boxes, seen)
 
 
 def _line(
@@ -236,8 +238,8 @@ def _line(
     bottom: NDArray[np.bool_],
     sides: NDArray[Any],
     height: int,
-) -> tuple[NDArray[np.bool_], int, float | None] | None:
-    """Which parts make the main line, how many lines there are, and how the line slopes."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int] | None:
+    """Which parts make the main line, which of them are large, and how many lines there are."""
     cx = x + w / 2
     my = y + h / 2
     # A part cut off by the crop's top or bottom whose middle lies near it belongs to another line.
@@ -249,26 +251,28 @@ def _line(
     order = np.argsort(h, kind="stable")
     reached = np.cumsum(weight[order])
     reference = float(h[order][np.searchsorted(reached, 0.5 * reached[-1])])
-    tall = inner & (h > 0.5 * reference)
-    slope, at = 0.0, float(np.average(my[tall], weights=w[tall]))
-    if tall.sum() >= 3:
-        slope, at = _fitted(cx[tall], my[tall], w[tall])
-    off = my - (at + slope * cx)
-    if tall.sum() >= 3 and (np.abs(off[tall]) > 0.8 * reference).mean() > 0.3:
-        # No one line: the middle of the crop counts.
-        slope, at = 0.0, height / 2
-        off = my - at
-    kept = usable & (np.abs(off) < 0.75 * reference) & ~(outside & (np.abs(off) > 0.45 * reference))
+    tall = np.flatnonzero(inner & (h > 0.5 * reference))
+    slope = min(max(trend(cx[tall], my[tall])[0], -1.0), 1.0) if len(tall) >= 3 else 0.0
+    level = my - slope * cx
+    # Lines are where the levels of their parts lie apart; those of an arc do not.
+    tall = tall[np.argsort(level[tall], kind="stable")]
+    rows = np.split(tall, np.flatnonzero(np.diff(level[tall]) > 0.6 * reference) + 1)
+    main = max(rows, key=lambda row: float((w[row] * h[row]).sum()))
+    room = 0.45 * reference
+    low, high = level[main].min() - room, level[main].max() + room
+    kept = usable & ~outside & (level > low) & (level < high)
+    kept[main] = True
     # Dots, accents and signs near it.
-    near = usable & ~kept & (h < 0.6 * reference) & (np.abs(off) < 1.1 * reference) & (sides == 0)
-    if not kept.any():
-        return None
-    others = inner & ~kept & ~near & (h > 0.55 * reference) & ~top & ~bottom
+    small = (h < 0.6 * reference) & (sides == 0)
+    kept |= usable & small & (level > low - 0.65 * reference) & (level < high + 0.65 * reference)
     lines = 1
-    for side in (off < 0, off > 0):
-        if w[others & side].sum() > 0.3 * w[kept].sum() and (others & side).sum() >= 2:
-            lines += 1
-    return kept | near, lines, slope if tall.sum() >= 3 else None
+    for row in rows:
+        whole = row[~(top | bottom)[row]]
+        enough = w[whole].sum() > (0.3 if len(whole) > 1 else 0.6) * w[main].sum()
+        lines += row is not main and len(whole) > 0 and bool(enough)
+    large = np.zeros_like(kept)
+    large[main] = ~(top | bottom)[main]
+    return kept, large, lines
 
 
 def _thicker(labels: NDArray[Any], thickness: NDArray[Any], half: float, count: int) -> NDArray[np.bool_]:
@@ -276,20 +280,6 @@ def _thicker(labels: NDArray[Any], thickness: NDArray[Any], half: float, count: 
     found = np.zeros(count, np.bool_)
     found[labels[thickness > half]] = True
     return found[1:]
-
-
-def _fitted(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any]) -> tuple[float, float]:
-    """A straight line through most of some points: the median of slopes between pairs (Theil 1950, Sen 1968)."""
-    if len(x) > 60:
-        pick = np.argsort(-weight, kind="stable")[:60]
-        x, y = x[pick], y[pick]
-    i, j = np.triu_indices(len(x), 1)
-    run = x[j] - x[i]
-    far = np.abs(run) > 1
-    if not far.any():
-        return 0.0, float(np.median(y))
-    slope = float(np.clip(np.median((y[j] - y[i])[far] / run[far]), -1, 1))
-    return slope, float(np.median(y - slope * x))
 
 
 def _weighed(seen: list[float], weights: NDArray[np.float64]) -> float:
