@@ -252,7 +252,9 @@ class Styles:
             return look
         store, place = self._places[number]
         style = store[place]
-        look = self._held[number] = look_of(style, self._height, f"{store.folder.name}/{style.name}")
+        # Names of files need not be text.
+        name = f"{store.folder.name}/{style.name}".encode(errors="backslashreplace").decode()
+        look = self._held[number] = look_of(style, self._height, name)
         self._bytes += look.ground.nbytes
         while self._bytes > self._max and len(self._held) > 1:
             self._bytes -= self._held.popitem(last=False)[1].ground.nbytes
