@@ -13,10 +13,12 @@ from synth.style.style import Image
 
 _POINTS: Final = 2500  # of the ink that are looked at
 _STEEPEST: Final = math.radians(42)
-_ENOUGH: Final = 4  # parts that say where a line goes
+_SHORT: Final = 0.12  # radians by which a line may be turned that is as wide as high
+_ENOUGH: Final = 3  # parts that say where a line goes
+_SEVERAL: Final = 4  # and that say whether it is seen from the side
 _PAIRED: Final = 60  # parts of which pairs are made
 _NEAR: Final = 0.15  # radians around the slope in which they stand
-_UNEVEN: Final = 0.06  # of their height by which letters of one height differ, beside perspective
+_UNEVEN: Final = 0.08  # of their height by which most letters of one height differ, beside perspective
 _PLAIN: Final = 0.06  # of the height: less is chance
 _NARROWING: Final = 0.45  # of the height that a line may lose from its middle to an end, seen from the side
 
@@ -52,7 +54,8 @@ def frame(mask: Image, parts: NDArray[Any] | None = None) -> Frame:
     wide, high = float(np.ptp(columns)) + 1, float(np.ptp(rows)) + 1
     angle = narrowing = 0.0
     if wide > 1.2 * high:
-        middle, reach = 0.0, _STEEPEST
+        # Of a short word the profile says little.
+        middle, reach = 0.0, min(_STEEPEST, _SHORT * wide / high)
         if parts is not None and len(parts) >= _ENOUGH:
             at, size = parts[:, 0] + parts[:, 2] / 2 - cx, parts[:, 3]
             slope = trend(at, parts[:, 1] + size / 2)[0]
@@ -84,7 +87,11 @@ def trend(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
 def _narrowing(at: NDArray[Any], size: NDArray[Any]) -> float:
     """By how much of its height a line of letters of one height is lower at its right end than in its middle."""
     slope, middle = trend(at, size)
-    if middle <= 0 or float(np.median(np.abs(size - middle - slope * at))) > _UNEVEN * middle:
+    if (
+        len(at) < _SEVERAL
+        or middle <= 0
+        or float(np.quantile(np.abs(size - middle - slope * at), 0.75)) > _UNEVEN * middle
+    ):
         return 0.0
     half = float(np.abs(at).max())
     narrowing = -slope * half / middle

@@ -22,12 +22,13 @@ from synth.render.shape import Undrawable, shape_line
 from synth.style.style import Image, Style
 from synth.text.units import split_units
 
-FAMILIES: Final = 60
+FAMILIES: Final = 400
 """Families that a label is drawn in, at most: evenly spread over the names of those that cover it."""
 
 FACES: Final = 32
 """Faces of the nearest families that are then drawn, at most."""
 
+_OPEN: Final = 450  # faces kept open: each holds a file
 _NEAREST: Final = 5  # families of which all faces are drawn
 _HEIGHT: Final = 32  # pixels at which inks are compared
 _LONGEST: Final = 48  # heights of a line that are compared
@@ -68,7 +69,7 @@ class Typefaces:
     def _book(self) -> FontBook | None:
         """Raises ScriptoriumError: a named path is missing, or has no font in it."""
         faces = scan(self._fonts).faces
-        return FontBook(faces, Fonts(variations=0)) if faces else None
+        return FontBook(faces, Fonts(variations=0), _OPEN) if faces else None
 
     def nearest(self, style: Style) -> Nearest | None:
         """The face in which the style's label looks most like its ink; None where no font has all of its letters.
@@ -81,8 +82,8 @@ class Typefaces:
             return None
         covering = book.covering(style.label)
         families: dict[str, list[FaceInfo]] = {}
-        for face in book.faces:
-            if book.bit(face) & covering:
+        for number, face in enumerate(book.faces):
+            if covering >> number & 1:
                 families.setdefault(face.family, []).append(face)
         names = sorted(families)
         if len(names) > FAMILIES:
