@@ -31,7 +31,7 @@ from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
 from synth.fonts.index import FaceInfo, FontIndex, scan
 from synth.fonts.install import catalog
-from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
+from synth.handwriting.stitch import NONE_WRITTEN, NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Fonts, Recipe
 from synth.render.curve import Along, Laid, Prints, Straightened, TooLong, choose_path, lay_line, move_along, straighten
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
@@ -51,7 +51,7 @@ from synth.text.source import Alien, Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
 _BLANK = "no ink where ink is due"
-_UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK, NO_CLASS, NOT_JOINED))
+_UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK, NO_CLASS, NOT_JOINED, NONE_WRITTEN))
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
@@ -600,6 +600,9 @@ class Pipeline:
         lacking = Counter(c for reason, detail in work.refusals if reason == NO_FONT for c in detail)
         if lacking:
             raise _undrawable(lacking)
+        joined = Counter(c for reason, detail in work.refusals if reason == NOT_JOINED for c in detail)
+        if joined:
+            raise _unwritable(NOT_JOINED, joined)
         reasons = ", ".join(sorted({reason for reason, _ in work.refusals}))
         count = len(work.refusals)
         raise ScriptoriumError(f"sample {work.index}: {count} attempts were refused ({reasons}); loosen the recipe")
@@ -876,7 +879,7 @@ class Pipeline:
         }
         faces = work.faces
         if work.hand is not None:
-            meta["font"] = f"handwriting {work.hand.store}".rstrip()
+            meta["font"] = f"handwriting {work.hand.store}"
             if work.hand.writer:
                 meta["writer"] = work.hand.writer
             if work.hand.fonts:
@@ -1146,10 +1149,15 @@ def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
 def _unwritable(reason: str, lacking: Counter[str]) -> ScriptoriumError:
     """What to tell when the corpus holds nothing that the character sets can write."""
     names = " ".join(isolated(c) for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20])
+    if reason == NONE_WRITTEN:
+        return ScriptoriumError(
+            "no text of the corpus has a letter of the character sets, so that fonts would draw all of it; give sets "
+            "of its script with --chars"
+        )
     if reason == NOT_JOINED:
         return ScriptoriumError(
-            f"no text of the corpus can be stitched: {names} should join with their neighbours, and letters written "
-            "alone do not look so; draw it with fonts, or set handwriting.joined: isolated to have it nevertheless"
+            f"hardly a text of the corpus can be stitched: {names} should join with their neighbours, and letters "
+            "written alone do not look so; draw it with fonts, or have it nevertheless: -o handwriting.joined=isolated"
         )
     return ScriptoriumError(
         f"no text of the corpus can be written: the character sets have no {names}, and nothing may stand in for them "
