@@ -118,15 +118,14 @@ def main() -> None:
         show(title, *rate(pipeline, arguments.count, arguments.runs, arguments.count), faces, "warm")
     with tempfile.TemporaryDirectory() as folder:
         styles = {"stores": [str(write_styles(Path(folder), fonts))]}
-        for title, overrides in (
-            ("scene, in 40 styles, words, 32 px", []),
-            ("scene, in 40 styles, four words, 32 px", ["corpus.piece=words", "corpus.words=[4, 4]"]),
-        ):
-            corpus = [arguments.corpus]
-            pipeline = Pipeline(Recipe.load("scene", corpus=corpus, overrides=overrides, fonts=fonts, styles=styles))
+        for title, piece in (("words", "corpus.words=[1, 1]"), ("four words", "corpus.words=[4, 4]")):
+            overrides = ["corpus.piece=words", piece]
+            made = Recipe.load("scene", corpus=[arguments.corpus], overrides=overrides, fonts=fonts, styles=styles)
+            pipeline = Pipeline(made)
             faces = len(pipeline.book.faces)
             pipeline.block(0, arguments.count)
-            show(title, *rate(pipeline, arguments.count, arguments.runs, arguments.count), faces, "warm")
+            measured = rate(pipeline, arguments.count, arguments.runs, arguments.count)
+            show(f"scene, in 40 styles, {title}, 32 px", *measured, faces, "warm")
     if arguments.han_fonts:
         with tempfile.TemporaryDirectory() as folder:
             corpus = Path(folder) / "han.txt"
