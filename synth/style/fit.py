@@ -186,10 +186,10 @@ def fit(
     rows, pictures, likeness = [], [], []
     for one in (base, recipe):
         one_values = one.to_values() | {"seed": seed}
-        found, shown = _drawn(simulator, Recipe.from_values(one_values))
-        rows.append(found)
+        drawn, shown = _drawn(simulator, Recipe.from_values(one_values))
+        rows.append(drawn)
         pictures.append(shown)
-        likeness.append(tell_apart(real.rows[:, used], found[:, used], rng))
+        likeness.append(tell_apart(real.rows[:, used], drawn[:, used], rng))
     return Fit(
         base=base,
         recipe=recipe,
