@@ -13,8 +13,10 @@ import click
 from synth.cli_charset import charset
 from synth.cli_convert import convert
 from synth.cli_corpus import corpus
+from synth.cli_fit import fit
 from synth.cli_handwriting import handwriting
 from synth.cli_script import fonts_audit, script
+from synth.cli_style import style
 from synth.terminal import Commands, Several, complain
 
 if TYPE_CHECKING:
@@ -55,6 +57,13 @@ def _recipe_options(command: Any) -> Any:
                 metavar="DIR…",
                 help="Stores of characters to write with (`synth handwriting import`).",
             ),
+            click.option(
+                "--styles",
+                type=_FILE,
+                multiple=True,
+                metavar="DIR…",
+                help="Stores of styles to draw in (`synth style extract`).",
+            ),
             click.option("--height", type=int, metavar="PIXELS", help="Image height (recipe: 32)."),
             click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary; other texts are dropped."),
             click.option(
@@ -81,6 +90,7 @@ def _load(
     backgrounds: Sequence[Path],
     ink: str | None,
     chars: Sequence[Path],
+    styles: Sequence[Path],
     height: int | None,
     charset: Path | None,
     task: str | None,
@@ -100,6 +110,8 @@ def _load(
         sections["background"] = {"paths": [str(path) for path in backgrounds]}
     if chars:
         sections["handwriting"] = {"chars": [str(path) for path in chars]}
+    if styles:
+        sections["styles"] = {"stores": [str(path) for path in styles]}
     if ink is not None:
         sections.setdefault("handwriting", {})["weight"] = float(ink == "handwriting")
     if height is not None:
@@ -113,6 +125,10 @@ def _load(
         raise RecipeError("no corpus: give --corpus FILE, or corpus.files in the recipe")
     if ink == "handwriting" and not loaded.handwriting.chars:
         raise RecipeError("--ink handwriting: give --chars DIR, made by `synth handwriting import`")
+    if styles and not loaded.styles.weight:
+        raise RecipeError("--styles: styles.weight is 0, so that none would be drawn; give -o styles.weight=1")
+    if not loaded.styles.stores and any(item.strip().startswith("styles.") for item in override):
+        raise RecipeError("-o styles.…: there are no styles; give --styles DIR, made by `synth style extract`")
     return loaded
 
 
@@ -148,6 +164,7 @@ def generate(
     synth generate --corpus my_language.txt --output data/ --count 100000
     synth generate --corpus a.txt b.txt --output data/ -o corpus.piece=line output.polygons=true
     synth generate --corpus my_language.txt --charset units.txt --min-per-unit 300 --output data/
+    synth generate --styles look.styles --corpus my_language.txt --output data/
     synth generate --task det --corpus my_language.txt --output pages/ --count 2000
     """
     from functools import partial
@@ -375,7 +392,7 @@ def fonts_check(text: str, paths: tuple[Path, ...]) -> None:
 @click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT…")
 @click.option("--output", type=_FILE, metavar="DIR", help="Default: where every command looks for fonts.")
 def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
-    """Bring free fonts for SCRIPT (a name or an ISO 15924 code) through apt or npm; needs no root."""
+    """Bring free fonts for SCRIPT (a name or an ISO 15924 code), from Debian or npm; needs neither client, nor root."""
     from synth.fonts.install import install
 
     click.echo(install(scripts, output, log=lambda line: click.echo(line, err=True)).text(), nl=False)
@@ -384,9 +401,11 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
 main.add_command(charset)
 main.add_command(convert)
 main.add_command(corpus)
+main.add_command(fit)
 main.add_command(handwriting)
 fonts.add_command(fonts_audit)
 main.add_command(script)
+main.add_command(style)
 
 
 def _cores() -> int:

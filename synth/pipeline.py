@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -40,6 +41,7 @@ from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_CLASS, NO_FONT, Record, pack_polygons
+from synth.style.draw import Styles, Variation
 from synth.text.bidi import isolated
 from synth.text.charset import Charset
 from synth.text.plan import VERSION as plan_version
@@ -57,6 +59,9 @@ _FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
 _PLAN_PPEM = 16  # at which a planned text is drawn to see whether all of it has ink
 _TOO_LONG = "text longer than its curve"
 _DRAWN = 1.2  # pixels of a curved line's ink for one of the picture
+_LIKENESSES = 3  # faces tried for a style, until one has strokes that can be made like the style's
+_LIKENED = 8  # units of the text that they are compared by
+_LIKENED_PPEM = 24
 _SEAL_UNITS = 16  # of another text that a seal shows
 _CUT_OFF = "planned text cut off"
 _UNPLANNED = "planned text given up"
@@ -133,6 +138,7 @@ class _Work:
     bent: Along | Straightened | None = None
     prints: Prints | None = None
     hand: Manuscript | None = None
+    style: Variation | None = None
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
     beside: _Beside | None = field(init=False)
@@ -173,13 +179,10 @@ class Pipeline:
         self._aliens = self._unknown_scripts()
         self._names = {str(file.path): file.path.name for file in recipe.corpus.files}
         self._backgrounds = Backgrounds(recipe.background, recipe.seed)
-        self._composer = Composer(recipe, self._backgrounds)
         self._streams = [Streams(recipe.seed)]  # one for each place in a batch: its generator goes through all stages
         self._cache = GlyphCache()
         self._outlines = OutlineCache()
-        self._degradation = recipe.degrade_ops()
-        surroundings = recipe.surroundings
-        self._neighboured = surroundings.above + surroundings.below + surroundings.beside > 0
+        self._look()
 
     @cached_property
     def _known(self) -> frozenset[str] | None:
@@ -374,6 +377,45 @@ class Pipeline:
         text, file = self.plan.text(number)
         return Drawn(text, self.charset.split(text), self.source.names[file])
 
+    def with_look(self, recipe: Recipe) -> Pipeline:
+        """A pipeline of another look that shares texts, fonts and what is cached of them with this one.
+
+        It makes the samples that `Pipeline(recipe)` makes, and is there in a thousandth of the time. One of the two
+        draws at a time.
+
+        Args:
+            recipe: differs in `styles`, `layout`, `ink`, `surroundings`, `background` except its paths, `colour`,
+                `geometry`, `degrade`, `legibility` and `output` alone.
+
+        Raises:
+            ValueError: it differs in anything else.
+            ScriptoriumError: see `book`.
+        """
+        own, other = self.recipe, recipe
+        for key in ("task", "seed", "corpus", "fonts", "handwriting"):
+            if getattr(own, key) != getattr(other, key):
+                raise ValueError(f"{key} differs, which is more than the look")
+        if own.background.paths != other.background.paths:
+            raise ValueError("background.paths differs, which is more than the look")
+        # What both need is made once.
+        _ = self.book, self.hand, self.plan
+        changed = copy(self)
+        changed.recipe = recipe
+        changed._backgrounds = self._backgrounds.with_look(recipe.background)
+        changed._look()
+        return changed
+
+    def _look(self) -> None:
+        """What is made of the recipe's sections on the look."""
+        recipe = self.recipe
+        self._composer = Composer(recipe, self._backgrounds)
+        self.styles: Styles | None = None
+        if recipe.styles.stores and recipe.styles.weight:
+            self.styles = Styles(recipe.styles, recipe.layout.height, recipe.legibility.contrast, recipe.seed)
+        self._degradation = recipe.degrade_ops()
+        surroundings = recipe.surroundings
+        self._neighboured = surroundings.above + surroundings.below + surroundings.beside > 0
+
     @property
     def rejected_fonts(self) -> list[tuple[Path, str]]:
         """Files and faces that are of no use, with the reason, where the recipe names fonts."""
@@ -505,6 +547,7 @@ class Pipeline:
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
             "backgrounds": [_named(path, pictures) for path in self._backgrounds.pictures],
             **({} if self.hand is None else {"handwriting": self.hand.digests()}),
+            **({} if self.styles is None else {"styles": self.styles.digests()}),
             "libraries": _libraries(),
         }
 
@@ -577,15 +620,18 @@ class Pipeline:
                 work.drawn = self.source.draw(rng, work.files_only)
             finally:
                 self._count_texts(work)
-        work.hand = None
+        work.hand = work.style = None
+        if self.styles is not None and not work.plain and rng.random() < self.recipe.styles.weight:
+            self.styles.turn_to(work.index)
+            work.style = self.styles.draw(rng)
         if self.hand is not None and rng.random() < self.recipe.handwriting.weight:
             work.hand = self._written(work.drawn, rng, recase=work.planned is None)
             work.drawn, work.faces = work.hand.drawn, []
+        elif work.style is not None:
+            work.faces = self._faces_like(work.style, work.drawn, rng)
+            work.style.take_face(work.faces[0][0].info.italic)
         else:
-            try:
-                work.faces = self.book.choose(work.drawn.text, rng)
-            except Uncovered as uncovered:
-                raise Refused(NO_FONT, uncovered.characters) from None
+            work.faces = self._faces(work.drawn.text, rng)
         work.spacing, work.jitter = 0.0, None
         if not work.plain:
             if layout.spacing_share and rng.random() < layout.spacing_share:
@@ -598,14 +644,15 @@ class Pipeline:
                     for up, size in shifts.tolist()
                 ]
         work.column = None
-        if layout.vertical.p and work.hand is None:
+        if layout.vertical.p and work.hand is None and work.style is None:
             vertical, chances = layout.vertical, rng.random(3).tolist()
             # A crop of a single letter is as wide as high: nobody turns it.
             if chances[0] < vertical.p and len(work.drawn.units) > 1:
                 digits = vertical.digits if chances[1] < vertical.combined else 0
                 work.column = _Column(digits, chances[2] < vertical.stacked)
         work.curved = work.sealed = False
-        if layout.curve.p + layout.seal.p and not work.plain and work.hand is None and work.column is None:
+        straight = work.plain or work.hand is not None or work.style is not None or work.column is not None
+        if layout.curve.p + layout.seal.p and not straight:
             chances = rng.random(2).tolist()
             if len(work.drawn.units) > 1:
                 work.sealed = chances[0] < layout.seal.p
@@ -614,6 +661,35 @@ class Pipeline:
         # Few sizes, so that glyphs are found in the cache.
         step = int(rng.random() * 4) / 3 if high > low else 0.0
         work.ppem = max(6, round(layout.height * (low + (high - low) * step)))
+
+    def _faces(self, text: str, rng: np.random.Generator, among: int = -1) -> list[tuple[Face, int, int]]:
+        try:
+            return self.book.choose(text, rng, among)
+        except Uncovered as uncovered:
+            raise Refused(NO_FONT, uncovered.characters) from None
+
+    def _faces_like(self, style: Variation, drawn: Drawn, rng: np.random.Generator) -> list[tuple[Face, int, int]]:
+        """The face that is nearest to a style's own, or one whose strokes are about as wide and lean alike."""
+        named = self.book.named(style.look.font)
+        if named and rng.random() < self.recipe.styles.face:
+            faces = self._faces(drawn.text, rng, named)
+            if len(faces) == 1 and self.book.bit(faces[0][0].info) & named:
+                return faces
+        units = drawn.units[:_LIKENED]
+        text = "".join(units)
+        among = self.book.weighing(*style.weights, italic=style.italic)
+        best: tuple[float, list[tuple[Face, int, int]]] | None = None
+        for _ in range(_LIKENESSES):
+            faces = self._faces(drawn.text, rng, among)
+            with suppress(Refused, NoInk):
+                short = [(face, start, min(stop, len(text))) for face, start, stop in faces if start < len(text)]
+                ink = draw_line(self._runs(text, short, None), units, _LIKENED_PPEM, self._cache)
+                away = style.suits(ink.mask, _LIKENED_PPEM)
+                if best is None or away < best[0]:
+                    best = away, faces
+                if away <= 1:
+                    break
+        return faces if best is None else best[1]
 
     def _written(self, drawn: Drawn, rng: np.random.Generator, *, recase: bool) -> Manuscript:
         assert self.hand is not None
@@ -668,7 +744,7 @@ class Pipeline:
     def _look_beside(self, work: _Work) -> None:
         """Text of neighbouring lines and words."""
         work.beside = None
-        if not work.plain and self._neighboured:
+        if not work.plain and self._neighboured and work.style is None:
             try:
                 work.beside = self._beside(work)
             finally:
@@ -706,7 +782,7 @@ class Pipeline:
                 else:
                     mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
-        work.draft = Draft(work.ink, neighbours)
+        work.draft = Draft(work.ink, neighbours, work.drawn.units, work.style)
 
     def _place(self, work: _Work) -> None:
         if not work.plain:
@@ -766,8 +842,11 @@ class Pipeline:
         """Each operation in turn, on all samples that get it."""
         ops = self._degradation.ops
         turns: list[list[_Work]] = [[] for _ in ops]
+        share = self.recipe.styles.degrade
         for work in works:
-            if ops and not work.plain:
+            if work.style is not None:
+                work.image = work.style.degrade(_three(work.image), work.rng)
+            if ops and not work.plain and (work.style is None or (share and work.rng.random() < share)):
                 for k in self._degradation.chosen(work.rng):
                     turns[k].append(work)
         for op, turn in zip(ops, turns, strict=True):
@@ -810,6 +889,8 @@ class Pipeline:
             meta["font"] = main.name
             if len(faces) > 1:
                 meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
+        if work.style is not None:
+            meta["style"] = work.style.look.name
         if work.plain:
             meta["plain"] = True
         if work.column is not None:

@@ -297,16 +297,49 @@ def test_the_surest_recogniser_is_believed() -> None:
     assert [text.recogniser for text in found.texts] == ["one", "other", "one"]
 
 
-def test_a_chooser_spares_the_others() -> None:
-    class Choice:
-        def choose(self, images: Sequence[Any], names: Sequence[str]) -> list[str]:
-            assert names == ["one", "other"]
-            return ["other" if number == 1 else "one" for number, _ in enumerate(images)]
+class Choice:
+    """Chooses by the letter that a bar reads as."""
 
-    one, other = RedReader(prefix="1"), RedReader(prefix="2")
-    found = Router({"one": one, "other": other}, Choice()).read([page([(0, 0, 90, 30, "a")], 30, 90)] * 3)  # type: ignore[dict-item]
-    assert [name for name, _ in found] == ["one", "other", "one"]
+    names = ("one", "other")
+
+    def __init__(self, **chosen: str | None) -> None:
+        self._chosen = chosen
+
+    def choose(self, images: Sequence[Any]) -> list[str | None]:
+        return [self._chosen[reading.text] for reading in RedReader().read(images)]
+
+
+def test_a_chooser_spares_the_others() -> None:
+    one, other = RedReader(0.1, prefix="1"), RedReader(0.9, prefix="2")
+    router = Router({"one": one, "other": other}, Choice(a="one", b="other", c="one"))  # type: ignore[dict-item]
+    crops = [page([(0, 0, 90, 30, letter)], 30, 90) for letter in "abc"]
+    assert [(name, reading.text) for name, reading in router.read(crops)] == [
+        ("one", "1a"),
+        ("other", "2b"),
+        ("one", "1c"),
+    ]
     assert (len(one.seen), len(other.seen)) == (2, 1)
+    assert router.read([]) == []
+
+
+def test_without_a_choice_the_surest_is_believed() -> None:
+    one = RedReader({"a": 0.3, "b": 0.9, "c": 0.2}, "1")
+    other = RedReader({"a": 0.9, "b": 0.9, "c": 0.9}, "2")
+    router = Router({"one": one, "other": other}, Choice(a="one", b=None, c=None))  # type: ignore[dict-item]
+    found = router.read([page([(0, 0, 90, 30, letter)], 30, 90) for letter in "abc"])
+    # Of equal ones the first; and the line that was chosen for is read by no other.
+    assert [(name, reading.text) for name, reading in found] == [("one", "1a"), ("one", "1b"), ("other", "2c")]
+    assert (len(one.seen), len(other.seen)) == (3, 2)
+
+
+def test_a_chooser_and_the_recognisers_know_the_same_names() -> None:
+    with pytest.raises(ScriptoriumError, match="no recogniser is named other; the chooser does not tell third, more;"):
+        Router({"one": RedReader(), "third": RedReader(), "more": RedReader()}, Choice())  # type: ignore[dict-item]
+    with pytest.raises(ScriptoriumError, match="are one: no recogniser is named other;"):
+        Router({"one": RedReader()}, Choice())  # type: ignore[dict-item]
+    for rec in (None, "somewhere", {"one": "somewhere"}, Router({"one": RedReader(), "other": RedReader()})):  # type: ignore[dict-item]
+        with pytest.raises(ScriptoriumError, match="chooses among several recognisers"):
+            Reader(detector(), rec, chooser=Choice())  # type: ignore[arg-type]
 
 
 def test_a_reader_needs_recognisers_it_can_name() -> None:

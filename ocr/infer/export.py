@@ -4,8 +4,8 @@ An exported folder holds `spec.json` and the network: `inference.json` (Paddle 3
 `inference.pdiparams`, or `inference.onnx`. A recogniser's input is the normalised picture, `float32` N × C × height ×
 any width; its output the probabilities (the softmax is inside), N × T × classes. A detector's input is N × C × H × W,
 multiples of 32; its output the `maps` of its head (see `ocr.models.det`): of DB the probabilities, N × H × W; of PSE or
-EAST N × maps × H / 4 × W / 4. A direction classifier's input is a view, N × C × height × width; its output the
-probabilities of the directions, N × classes. Before the folder appears under its name, it is compared with the network
+EAST N × maps × H / 4 × W / 4. A classifier's input is a view, N × C × height × width; its output the probabilities of
+the classes, N × classes. Before the folder appears under its name, it is compared with the network
 that it came from.
 """
 
@@ -40,21 +40,27 @@ from ocr.infer.backends import (
     PaddleBackend,
     load_network,
 )
+from ocr.infer.classifier import ClsBackend, ClsModelBackend, load_classifier
 from ocr.infer.detector import MapBackend, MapModelBackend, load_detector
-from ocr.infer.direction import ClsBackend, ClsModelBackend, load_classifier
-from ocr.spec import AnySpec, ClsSpec, DetSpec, load_spec
+from ocr.spec import AnySpec, ClsSpec, DetSpec, KindSpec, load_spec
 
 # A wrong conversion is further away; rounding in deep networks comes near 1e-5, at the steep borders of maps 1e-4.
 _TOLERANCE, _MAP_TOLERANCE = 1e-4, 1e-3
 _OPSET = 17
 
-_AnyBackend: TypeAlias = Backend | MapBackend | ClsBackend
+_AnyBackend: TypeAlias = Backend | MapBackend | ClsBackend[ClsSpec | KindSpec]
 _PADDLE: dict[str, Callable[[Path], _AnyBackend]] = {
     "rec": PaddleBackend,
     "det": MapPaddleBackend,
-    "cls": ClsPaddleBackend,
+    "cls": lambda folder: ClsPaddleBackend(folder, ClsSpec),
+    "kind": lambda folder: ClsPaddleBackend(folder, KindSpec),
 }
-_ONNX: dict[str, Callable[[Path], _AnyBackend]] = {"rec": OnnxBackend, "det": MapOnnxBackend, "cls": ClsOnnxBackend}
+_ONNX: dict[str, Callable[[Path], _AnyBackend]] = {
+    "rec": OnnxBackend,
+    "det": MapOnnxBackend,
+    "cls": lambda folder: ClsOnnxBackend(folder, ClsSpec),
+    "kind": lambda folder: ClsOnnxBackend(folder, KindSpec),
+}
 
 
 class _Reader(nn.Layer):
@@ -135,12 +141,10 @@ class _Network:
 def _load(path: Path) -> _Network:
     folder = store.resolve(path)
     kind = load_spec(folder)
-    if isinstance(kind, ClsSpec):
-        turner, cls = load_classifier(folder)
-        size = cls.preprocess
-        return _Network(
-            cls, _Reader(turner), [None, size.channels, size.height, size.width], ClsModelBackend(turner, cls)
-        )
+    if isinstance(kind, ClsSpec | KindSpec):
+        classifier, size = load_classifier(folder, kind), kind.preprocess
+        shape = [None, size.channels, size.height, size.width]
+        return _Network(kind, _Reader(classifier), shape, ClsModelBackend(classifier, kind))
     if isinstance(kind, DetSpec):
         finder, det = load_detector(folder)
         return _Network(det, _Finder(finder), [None, det.preprocess.channels, None, None], MapModelBackend(finder, det))
@@ -178,7 +182,7 @@ def _compare(one: _AnyBackend, other: _AnyBackend) -> None:
 
 def _sizes(spec: AnySpec) -> list[tuple[int, int, int]]:
     """Number, height and width of pictures to compare with."""
-    if isinstance(spec, ClsSpec):
+    if isinstance(spec, ClsSpec | KindSpec):
         return [(1, *spec.preprocess.smallest), (3, *spec.preprocess.smallest)]
     if isinstance(spec, DetSpec):
         height, width = spec.preprocess.smallest
