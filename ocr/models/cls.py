@@ -46,7 +46,7 @@ HEADS: Registry[Any] = Registry("head of a classifier")
 HEADS.register("ClsHead")(ClsHead)
 
 
-class Classifier(nn.Layer):
+class ClsModel(nn.Layer):
     """The backbone of a recogniser, the mean over its time steps, and a head."""
 
     def __init__(self, backbone: Backbone, head: Any) -> None:
@@ -65,7 +65,7 @@ class Classifier(nn.Layer):
         return self.head(self.backbone(images).mean(axis=2))
 
 
-def build_classifier(architecture: ClassifierArchitecture, classes: int, channels: int) -> Classifier:
+def build_classifier(architecture: ClassifierArchitecture, classes: int, channels: int) -> ClsModel:
     """The network that a configuration describes, its weights drawn by Paddle's global generator (`paddle.seed`).
 
     Args:
@@ -78,4 +78,4 @@ def build_classifier(architecture: ClassifierArchitecture, classes: int, channel
     """
     backbone = BACKBONES.build(architecture.Backbone, "Architecture.Backbone", in_channels=channels)
     head = HEADS.build(architecture.Head, "Architecture.Head", in_channels=backbone.out_channels, classes=classes)
-    return Classifier(backbone, head)
+    return ClsModel(backbone, head)
