@@ -9,7 +9,7 @@ from typing import Any
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, ClsConfig, DetConfig, shipped
+from ocr.config import AnyConfig, ClsConfig, DetConfig, StyleConfig, shipped
 from ocr.spec import ModelSpec
 from synth.text.charset import Charset
 
@@ -110,6 +110,10 @@ def _task(config: AnyConfig, group: Any, say: Log) -> Any:
         from ocr.tasks.cls import Direction
 
         return Direction(config, group, say)
+    if isinstance(config, StyleConfig):
+        from ocr.tasks.style import StyleTransfer
+
+        return StyleTransfer(config, group, say)
     from ocr.tasks.rec import Recognition
 
     return Recognition(config, group, say)
@@ -135,6 +139,9 @@ def evaluate_model(config: AnyConfig, model: Path | None, report: Path | None, l
     if isinstance(config, ClsConfig):
         log(started.header())
         return _evaluate_classifier(config, model, log)
+    if isinstance(config, StyleConfig):
+        log(started.header())
+        return _evaluate_style(config, model, log)
     from ocr.data.sources import open_source
     from ocr.infer.backends import open_backend
     from ocr.infer.recogniser import Recogniser
@@ -194,6 +201,24 @@ def _evaluate_classifier(config: ClsConfig, model: Path | None, log: Log) -> Any
         result = counts.result()
         rates = f"{result['acc']:10.2%}{result['upright']:10.2%}{result['spoilt']:17.2%}"
         log(f"{name:24}{counts.pictures:10,}{rates}")
+    return found
+
+
+def _evaluate_style(config: StyleConfig, model: Path | None, log: Log) -> Any:
+    from ocr.infer.style import open_restyler
+    from ocr.tasks.style import evaluate, unseen_pairs
+
+    restyler = open_restyler(model or config.Global.save_model_dir)
+    if restyler.height != config.Preprocess.height:
+        raise ScriptoriumError(
+            f"Preprocess.height: is {config.Preprocess.height}, but this model makes pictures {restyler.height} pixels "
+            f"high; set it to {restyler.height}"
+        )
+    found = evaluate(restyler, unseen_pairs(config), config)
+    log(f"{'':24}{'pairs':>8}{'ssim':>10}{'psnr':>10}")
+    for name, likeness in found.details.items():
+        result = likeness.result()
+        log(f"{name:24}{len(likeness.ssim):8,}{result['ssim']:10.4f}{result['psnr']:10.2f}")
     return found
 
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,23 @@ from numpy.typing import NDArray
 from augment.errors import ScriptoriumError
 from ocr import runtime
 from ocr.engine import checkpoint as store
-from ocr.spec import ClsPreprocess, ClsSpec, DetPreprocess, DetSpec, ModelSpec, Preprocess
+from ocr.spec import (
+    ClsPreprocess,
+    ClsSpec,
+    DetPreprocess,
+    DetSpec,
+    ModelSpec,
+    Preprocess,
+    StylePreprocess,
+    StyleSpec,
+)
 
 # Names of the exported files; Paddle 3 writes the network as .json, Paddle 2 as .pdmodel.
 STEM = "inference"
 NETWORKS = (f"{STEM}.json", f"{STEM}.pdmodel")
 PARAMETERS = f"{STEM}.pdiparams"
 ONNX = f"{STEM}.onnx"
+_Preprocess: TypeAlias = Preprocess | DetPreprocess | ClsPreprocess | StylePreprocess
 _NOISE = b"ReduceMeanCheckIfOneDNNSupport"
 
 
@@ -90,7 +100,7 @@ def scores_of(model: Any, images: NDArray[np.float32]) -> Iterator[Any]:
 class _PaddleNetwork:
     """A network in Paddle's inference format."""
 
-    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess | ClsPreprocess, threads: int) -> None:
+    def __init__(self, folder: Path, preprocess: _Preprocess, threads: int) -> None:
         self._preprocess = preprocess
         network = next((folder / name for name in NETWORKS if (folder / name).is_file()), None)
         parameters = folder / PARAMETERS
@@ -133,7 +143,7 @@ class _PaddleNetwork:
 class _OnnxNetwork:
     """A network in ONNX format."""
 
-    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess | ClsPreprocess, threads: int) -> None:
+    def __init__(self, folder: Path, preprocess: _Preprocess, threads: int) -> None:
         self._preprocess = preprocess
         network = folder / ONNX
         if not network.is_file():
@@ -222,6 +232,22 @@ class ClsOnnxBackend(_OnnxNetwork):
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.spec = ClsSpec.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
+
+
+class StylePaddleBackend(_PaddleNetwork):
+    """A network that gives texts another look in Paddle's inference format; as `PaddleBackend`."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = StyleSpec.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
+
+
+class StyleOnnxBackend(_OnnxNetwork):
+    """A network that gives texts another look in ONNX format; as `OnnxBackend`."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = StyleSpec.load(folder)
         super().__init__(folder, self.spec.preprocess, threads)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -34,6 +34,8 @@ from synth.text.source import Drawn
 
 Image: TypeAlias = NDArray[Any]
 """`uint8`; OpenCV's stubs do not promise more."""
+
+Direction: TypeAlias = Literal["auto", "ltr", "rtl"]
 
 GROUND = 127
 """Grey level on which the plain target and the styled text without background stand."""
@@ -114,7 +116,7 @@ class PlainWriter:
         language, direction: of shaping, as in `Corpus`.
     """
 
-    def __init__(self, book: FontBook, language: str | None, direction: str) -> None:
+    def __init__(self, book: FontBook, language: str | None, direction: Direction) -> None:
         self._reference = Reference(book)
         self._language, self._direction = language, direction
         self._cache = GlyphCache()
@@ -295,8 +297,8 @@ class Pairs:
 def aligned(plain: Ink, styled: Ink) -> Image:
     """The mask of a text in one face, its letters moved and stretched to where another face has them.
 
-    Between the middles of the gaps of neighbouring units, and between top, baseline and bottom, the map is linear. Where
-    the two faces have units in another order, or one over the other, those gaps do not count.
+    Between the middles of the gaps of neighbouring units, and between top, baseline and bottom, the map is linear.
+    Where the two faces have units in another order, or one over the other, those gaps do not count.
 
     Args:
         plain, styled: of the same units.
@@ -324,8 +326,9 @@ def aligned(plain: Ink, styled: Ink) -> Image:
     if 1 <= styled.baseline <= rows - 1 and 1 <= plain.baseline <= plain_rows - 1:
         y.append((styled.baseline, plain.baseline))
     y.append((float(rows), float(plain_rows)))
-    across = np.interp(np.arange(columns) + 0.5, *zip(*x, strict=True)) - 0.5
-    down = np.interp(np.arange(rows) + 0.5, *zip(*y, strict=True)) - 0.5
+    (across_to, across_from), (down_to, down_from) = np.array(x).T, np.array(y).T
+    across = np.interp(np.arange(columns) + 0.5, across_to, across_from) - 0.5
+    down = np.interp(np.arange(rows) + 0.5, down_to, down_from) - 0.5
     where = np.meshgrid(across.astype(np.float32), down.astype(np.float32))
     return cv2.remap(plain.mask, where[0], where[1], cv2.INTER_LINEAR)
 

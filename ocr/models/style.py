@@ -1,0 +1,254 @@
+"""Networks that give texts another look, from the configuration's `Architecture` section.
+
+The generator is that of Wu et al., "Editing Text in the Wild" (2019), SRNet: one network turns the plain text into
+letters of the look, guided by their middle lines; one paints the background without its text; one lays the letters on
+it. Four things differ, all because the plain letters lie where the styled ones are to be (see `synth.style.pairs`), and
+because it is to be light: the plain text's features reach the decoder at every scale, and the look as its mean over the
+picture beside its own features; middle lines, letters and their coverage share a decoder; and the last network adds to
+what coverage, letters and background make by themselves.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from ocr.config import StyleArchitecture
+from ocr.models.layers import ConvNorm, upsampled
+from ocr.registry import Registry
+
+_LEVELS = 3  # halvings of the resolution
+_FUSED = 2  # the last network's: it has only to blend
+
+
+class Restyled(NamedTuple):
+    """What a generator makes; `float32` N × channels × H × W.
+
+    Attributes:
+        skeleton: 1 channel, 0 to 1: middle lines of the letters.
+        text: 3 channels, -1 to 1: the letters without background.
+        mask: 1 channel, 0 to 1: their coverage.
+        background: 3 channels, -1 to 1: without the text of the style.
+        fused: 3 channels, -1 to 1: the letters on the background.
+    """
+
+    skeleton: Any
+    text: Any
+    mask: Any
+    background: Any
+    fused: Any
+
+
+class _Encoder(nn.Layer):
+    """Features of a picture at the whole resolution and after each halving, twice as many each time."""
+
+    def __init__(self, in_channels: int, width: int, levels: int) -> None:
+        super().__init__()
+        self.stem = ConvNorm(in_channels, width)
+        sizes = [width << level for level in range(levels + 1)]
+        self.stages = nn.LayerList(
+            [
+                nn.Sequential(
+                    ConvNorm(sizes[level], sizes[level + 1], stride=2), ConvNorm(sizes[level + 1], sizes[level + 1])
+                )
+                for level in range(levels)
+            ]
+        )
+
+    def forward(self, x: Any) -> list[Any]:
+        features = [self.stem(x)]
+        for stage in self.stages:
+            features.append(stage(features[-1]))
+        return features
+
+
+class _Decoder(nn.Layer):
+    """From the coarsest features to the whole resolution; at each scale others are added."""
+
+    def __init__(self, width: int, levels: int) -> None:
+        super().__init__()
+        sizes = [width << level for level in reversed(range(levels))]
+        self.narrow = nn.LayerList([ConvNorm(2 * size, size, 1) for size in sizes])
+        self.smooth = nn.LayerList([ConvNorm(size, size) for size in sizes])
+
+    def forward(self, x: Any, others: list[Any]) -> list[Any]:
+        """`others` from the finest on; the features of each scale, likewise."""
+        found = []
+        for number, narrow in enumerate(self.narrow):
+            x = self.smooth[number](upsampled(narrow(x), 2) + others[len(self.narrow) - 1 - number])
+            found.append(x)
+        return found[::-1]
+
+
+class _Residual(nn.Layer):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = ConvNorm(channels, channels), ConvNorm(channels, channels, activation=None)
+
+    def forward(self, x: Any) -> Any:
+        return F.relu(x + self.second(self.first(x)))
+
+
+class _Converter(nn.Layer):
+    """From the picture of a look and a plain text to middle lines, letters and their coverage."""
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        deep = width << _LEVELS
+        self.look, self.plain = _Encoder(3, width, _LEVELS), _Encoder(1, width, _LEVELS)
+        self.join = ConvNorm(3 * deep, deep, 1)
+        self.blocks = nn.Sequential(*(_Residual(deep) for _ in range(blocks)))
+        self.decode = _Decoder(width, _LEVELS)
+        self.line = nn.Conv2D(width, 1, 3, padding=1)
+        self.guide = ConvNorm(width + 1, width)
+        self.paint = nn.Conv2D(width, 4, 3, padding=1)
+
+    def forward(self, style: Any, plain: Any) -> tuple[Any, Any, Any]:
+        look, letters = self.look(style)[-1], self.plain(plain)
+        everywhere = look.mean(axis=[2, 3], keepdim=True).expand_as(look)
+        deep = self.blocks(self.join(paddle.concat([look, everywhere, letters[-1]], axis=1)))
+        fine = self.decode(deep, letters)[0]
+        skeleton = F.sigmoid(self.line(fine))
+        painted = self.paint(self.guide(paddle.concat([fine, skeleton], axis=1)))
+        return skeleton, F.tanh(painted[:, :3]), F.sigmoid(painted[:, 3:])
+
+
+class _Inpainter(nn.Layer):
+    """From the picture of a look to its background, and the features that it was made of."""
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        self.encode = _Encoder(3, width, _LEVELS)
+        self.blocks = nn.Sequential(*(_Residual(width << _LEVELS) for _ in range(blocks)))
+        self.decode = _Decoder(width, _LEVELS)
+        self.paint = nn.Conv2D(width, 3, 3, padding=1)
+
+    def forward(self, style: Any) -> tuple[Any, list[Any]]:
+        features = self.encode(style)
+        features = self.decode(self.blocks(features[-1]), features)
+        return F.tanh(self.paint(features[0])), features
+
+
+class _Fuser(nn.Layer):
+    """Letters, their coverage, the background and its features to the picture."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.encode = _Encoder(4, width, _FUSED)
+        self.decode = _Decoder(width, _FUSED)
+        self.paint = nn.Conv2D(width, 3, 3, padding=1)
+
+    def forward(self, text: Any, mask: Any, background: Any, features: list[Any]) -> Any:
+        own = self.encode(paddle.concat([text, mask], axis=1))
+        # A loop of Paddle's export would know no comprehension over a list of layers' results.
+        others = [own[0] + features[0], own[1] + features[1]]
+        change = F.tanh(self.paint(self.decode(own[2] + features[2], others)[0]))
+        return paddle.clip(mask * text + (1 - mask) * background + change, -1.0, 1.0)
+
+
+class SRNet(nn.Layer):
+    """The generator.
+
+    Args:
+        width: channels at the whole resolution; twice as many after each of the three halvings.
+        blocks: residual blocks at the coarsest scale, of each of the first two networks.
+
+    Raises:
+        ValueError: width or blocks are out of range.
+    """
+
+    def __init__(self, *, width: int = 32, blocks: int = 4) -> None:
+        super().__init__()
+        if not 4 <= width <= 128 or not 0 <= blocks <= 16:
+            raise ValueError(f"width goes from 4 to 128 and blocks from 0 to 16, not {width} and {blocks}")
+        self.conversion = _Converter(width, blocks)
+        self.inpainting = _Inpainter(width, blocks)
+        self.fusion = _Fuser(width)
+
+    def forward(self, images: Any) -> Restyled:
+        """Give plain texts the look of pictures.
+
+        Args:
+            images: `float32` N × 4 × H × W, normalised: blue, green and red of the look, grey of the plain text; H and
+                W multiples of 8.
+        """
+        style, plain = images[:, :3], images[:, 3:]
+        skeleton, text, mask = self.conversion(style, plain)
+        background, features = self.inpainting(style)
+        return Restyled(skeleton, text, mask, background, self.fusion(text, mask, background, features))
+
+
+class PatchDiscriminator(nn.Layer):
+    """Scores of patches, from a pair of pictures side by side in the channels (Isola et al., "pix2pix", 2017).
+
+    Without normalisation: a batch's other pictures are no part of what a patch looks like.
+
+    Args:
+        in_channels: of the pair.
+        width: channels after the first of three halvings.
+
+    Raises:
+        ValueError: width is out of range.
+    """
+
+    def __init__(self, in_channels: int, *, width: int = 32) -> None:
+        super().__init__()
+        if not 4 <= width <= 256:
+            raise ValueError(f"width goes from 4 to 256, not {width}")
+        sizes = (in_channels, width, 2 * width, 4 * width)
+        self.layers = nn.LayerList([nn.Conv2D(a, b, 4, stride=2, padding=1) for a, b in pairwise(sizes)])
+        self.score = nn.Conv2D(sizes[-1], 1, 3, padding=1)
+
+    def forward(self, pair: Any) -> Any:
+        """N × in_channels × H × W → N × 1 × H / 8 × W / 8; high: real."""
+        for layer in self.layers:
+            pair = F.leaky_relu(layer(pair), 0.2)
+        return self.score(pair)
+
+
+GENERATORS: Registry[Any] = Registry("generator")
+GENERATORS.register("SRNet")(SRNet)
+DISCRIMINATORS: Registry[Any] = Registry("discriminator")
+DISCRIMINATORS.register("Patch")(PatchDiscriminator)
+
+
+class StyleModel(nn.Layer):
+    """A generator, and what judges it while it is trained.
+
+    Attributes:
+        generator: see `SRNet`.
+        discriminators: of the background (beside the picture of the look) and of the whole (beside the plain text);
+            None without.
+    """
+
+    def __init__(self, generator: Any, discriminators: Any) -> None:
+        super().__init__()
+        self.generator, self.discriminators = generator, discriminators
+
+    def forward(self, images: Any) -> Restyled:
+        """See `SRNet.forward`."""
+        found: Restyled = self.generator(images)
+        return found
+
+
+def build_style(architecture: StyleArchitecture) -> StyleModel:
+    """The networks that a configuration describes, their weights drawn by Paddle's global generator (`paddle.seed`).
+
+    Raises:
+        ScriptoriumError: an unknown part or key, or a value that does not fit; names the key.
+    """
+    generator = GENERATORS.build(architecture.Generator, "Architecture.Generator")
+    discriminators = None
+    if architecture.Discriminator is not None:
+        where = "Architecture.Discriminator"
+        discriminators = nn.LayerDict(
+            {
+                "background": DISCRIMINATORS.build(architecture.Discriminator, where, in_channels=6),
+                "fusion": DISCRIMINATORS.build(architecture.Discriminator, where, in_channels=4),
+            }
+        )
+    return StyleModel(generator, discriminators)
