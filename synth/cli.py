@@ -15,6 +15,7 @@ from synth.cli_convert import convert
 from synth.cli_corpus import corpus
 from synth.cli_handwriting import handwriting
 from synth.cli_script import fonts_audit, script
+from synth.cli_style import style
 from synth.terminal import Commands, Several, complain
 
 if TYPE_CHECKING:
@@ -387,6 +388,7 @@ main.add_command(corpus)
 main.add_command(handwriting)
 fonts.add_command(fonts_audit)
 main.add_command(script)
+main.add_command(style)
 
 
 def _cores() -> int:

@@ -355,8 +355,20 @@ class UnusablePicture(Exception):
     """Says why a file cannot be a background."""
 
 
+def read_picture(path: Path, longest: int) -> Image:
+    """A picture file of any size as BGR, its longer side scaled down to `longest` pixels where it is more.
+
+    What is transparent lies on white.
+
+    Raises:
+        UnusablePicture: it cannot be read, or has more than 50 million pixels.
+    """
+    with _opened(path, 1) as picture:
+        return _decoded(picture, longest)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Picture]:
+def _opened(path: Path, least: int = _MIN_SIDE) -> Iterator[Picture]:
     """A picture whose first bytes say that it can be used; whatever goes wrong is an `UnusablePicture`."""
     from PIL import Image as PillowImage
 
@@ -368,8 +380,8 @@ def _opened(path: Path) -> Iterator[Picture]:
                 width, height = picture.size
                 if width * height > _MAX_PIXELS:
                     raise UnusablePicture(f"too large ({width}×{height} pixels; at most {_MAX_PIXELS:,} in all)")
-                if min(width, height) < _MIN_SIDE:
-                    raise UnusablePicture(f"too small ({width}×{height} pixels; at least {_MIN_SIDE} each way)")
+                if min(width, height) < least:
+                    raise UnusablePicture(f"too small ({width}×{height} pixels; at least {least} each way)")
                 yield picture
     except UnusablePicture:
         raise
@@ -379,13 +391,13 @@ def _opened(path: Path) -> Iterator[Picture]:
         raise UnusablePicture(f"cannot be read ({type(error).__name__})") from error
 
 
-def _decoded(picture: Picture) -> Image:
-    """A picture as BGR, at most `_LONGEST` pixels on its longer side; grey, CMYK, alpha and 16-bit ones converted."""
+def _decoded(picture: Picture, most: int = _LONGEST) -> Image:
+    """A picture as BGR, at most `most` pixels on its longer side; grey, CMYK, alpha and 16-bit ones converted."""
     from PIL import Image as PillowImage
     from PIL import ImageOps
 
     # JPEG can be decoded at a half, a quarter, an eighth of its size for a part of the time.
-    part = 0.75 * _LONGEST / max(picture.size)
+    part = 0.75 * most / max(picture.size)
     picture.draft("RGB", (max(1, int(picture.width * part)), max(1, int(picture.height * part))))
     turned = ImageOps.exif_transpose(picture)
     if turned.mode.startswith(("I", "F")):
@@ -398,8 +410,8 @@ def _decoded(picture: Picture) -> Image:
         turned = PillowImage.alpha_composite(white, turned)
     image: Image = cv2.cvtColor(np.asarray(turned.convert("RGB")), cv2.COLOR_RGB2BGR)
     longest = max(image.shape[:2])
-    if longest > _LONGEST:
-        k = _LONGEST / longest
+    if longest > most:
+        k = most / longest
         size = (max(1, round(image.shape[1] * k)), max(1, round(image.shape[0] * k)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return image
