@@ -85,6 +85,11 @@ def fitted(picture: Image, width: int) -> Image:
     return np.ascontiguousarray(picture[:, np.where(place < own, place, 2 * own - 1 - place)])
 
 
+def on_ground(coverage: Image) -> Image:
+    """A plain text as generators take it, black on `GROUND`, from its coverage; H × W, as the result."""
+    return cv2.LUT(coverage, _ON_GROUND)
+
+
 def pair_recipe(recipe: Recipe) -> Recipe:
     """A recipe without what two texts cannot share, or what is no part of a look.
 
@@ -121,12 +126,12 @@ class PlainWriter:
         self._language, self._direction = language, direction
         self._cache = GlyphCache()
 
-    def draw(self, drawn: Drawn, ppem: int) -> Ink:
-        """The ink of a text. Raises Refused: no face has all of it, or a unit has no ink."""
+    def draw(self, drawn: Drawn, ppem: int) -> tuple[Ink, str]:
+        """The ink of a text, and the face's name. Raises Refused: no face has all of it, or a unit has no ink."""
         face = self._reference.face(drawn.text)
         if face is None:
             raise Refused("no plain font has all of the text")
-        return self.draw_in(face, drawn, ppem, 0.0)
+        return self.draw_in(face, drawn, ppem, 0.0), face.name
 
     def draw_in(self, face: Face, drawn: Drawn, ppem: int, spacing: float) -> Ink:
         """The ink of a text in a face, its letters spaced out, em. Raises as `draw`."""
@@ -250,7 +255,7 @@ class Pairs:
             raise Refused(reason)
         return Pair(
             style=style,
-            target=cv2.LUT(plain, _ON_GROUND),
+            target=on_ground(plain),
             skeleton=skeleton(mask),
             text=text,
             background=background,
@@ -283,7 +288,7 @@ class Pairs:
 
     def _plain(self, drawn: Drawn, styled: Draft) -> Image:
         """Coverage of a text in the plain face, its letters where the styled ones are."""
-        plain = self._writer.draw(drawn, styled.ink.ppem)
+        plain, _ = self._writer.draw(drawn, styled.ink.ppem)
         return styled.placed.draw(aligned(plain, styled.ink), 0)
 
     def _degraded(self, picture: Image, chosen: list[int], look: _Look) -> Image:
@@ -377,4 +382,4 @@ def _three(image: Image) -> Image:
     return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
 
 
-__all__ = ["GROUND", "Pair", "Pairs", "PlainWriter", "aligned", "fitted", "pair_recipe", "skeleton"]
+__all__ = ["GROUND", "Pair", "Pairs", "PlainWriter", "aligned", "fitted", "on_ground", "pair_recipe", "skeleton"]
