@@ -40,6 +40,7 @@ from synth.render.shape import Run, Undrawable, script_of, shape_line
 from synth.render.vertical import draw_column, shape_column
 from synth.sample import Sample
 from synth.shards.record import NO_CLASS, NO_FONT, Record, pack_polygons
+from synth.style.draw import Styles, Variation
 from synth.text.bidi import isolated
 from synth.text.charset import Charset
 from synth.text.plan import VERSION as plan_version
@@ -57,6 +58,9 @@ _FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
 _PLAN_PPEM = 16  # at which a planned text is drawn to see whether all of it has ink
 _TOO_LONG = "text longer than its curve"
 _DRAWN = 1.2  # pixels of a curved line's ink for one of the picture
+_LIKENESSES = 3  # faces of which the one is taken that is most like a style
+_LIKENED = 8  # units of the text that they are compared by
+_LIKENED_PPEM = 24
 _SEAL_UNITS = 16  # of another text that a seal shows
 _CUT_OFF = "planned text cut off"
 _UNPLANNED = "planned text given up"
@@ -133,6 +137,7 @@ class _Work:
     bent: Along | Straightened | None = None
     prints: Prints | None = None
     hand: Manuscript | None = None
+    style: Variation | None = None
     runs: list[Run] = field(init=False)
     ink: Ink = field(init=False)
     beside: _Beside | None = field(init=False)
@@ -166,6 +171,11 @@ class Pipeline:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         corpus = recipe.corpus
+        if recipe.styles.model is not None:
+            raise ScriptoriumError(
+                "styles.model: what a network makes is baked first, by `synth generate`; leave it out, or train on the "
+                "data set that this gives"
+            )
         if not corpus.files and not (corpus.templates and corpus.template_share == 1):
             raise ScriptoriumError("no corpus: give --corpus FILE, or corpus.files in the recipe")
         self.charset = Charset.from_file(recipe.corpus.charset) if recipe.corpus.charset else None
@@ -174,6 +184,9 @@ class Pipeline:
         self._names = {str(file.path): file.path.name for file in recipe.corpus.files}
         self._backgrounds = Backgrounds(recipe.background, recipe.seed)
         self._composer = Composer(recipe, self._backgrounds)
+        self.styles: Styles | None = None
+        if recipe.styles.stores and recipe.styles.weight:
+            self.styles = Styles(recipe.styles, recipe.layout.height, recipe.legibility.contrast, recipe.seed)
         self._streams = [Streams(recipe.seed)]  # one for each place in a batch: its generator goes through all stages
         self._cache = GlyphCache()
         self._outlines = OutlineCache()
@@ -505,6 +518,7 @@ class Pipeline:
             "fonts": {f"{face.family} {face.style} #{face.number}": face.digest for face in self.book.faces},
             "backgrounds": [_named(path, pictures) for path in self._backgrounds.pictures],
             **({} if self.hand is None else {"handwriting": self.hand.digests()}),
+            **({} if self.styles is None else {"styles": self.styles.digests()}),
             "libraries": _libraries(),
         }
 
@@ -574,15 +588,18 @@ class Pipeline:
                 work.drawn = self.source.draw(rng, work.files_only)
             finally:
                 self._count_texts(work)
-        work.hand = None
+        work.hand = work.style = None
+        if self.styles is not None and not work.plain and rng.random() < self.recipe.styles.weight:
+            self.styles.turn_to(work.index)
+            work.style = self.styles.draw(rng)
         if self.hand is not None and rng.random() < self.recipe.handwriting.weight:
             work.hand = self._written(work.drawn, rng, recase=work.planned is None)
             work.drawn, work.faces = work.hand.drawn, []
+        elif work.style is not None:
+            work.faces = self._faces_like(work.style, work.drawn, rng)
+            work.style.take_face(work.faces[0][0].info.italic)
         else:
-            try:
-                work.faces = self.book.choose(work.drawn.text, rng)
-            except Uncovered as uncovered:
-                raise Refused(NO_FONT, uncovered.characters) from None
+            work.faces = self._faces(work.drawn.text, rng)
         work.spacing, work.jitter = 0.0, None
         if not work.plain:
             if layout.spacing_share and rng.random() < layout.spacing_share:
@@ -595,14 +612,15 @@ class Pipeline:
                     for up, size in shifts.tolist()
                 ]
         work.column = None
-        if layout.vertical.p and work.hand is None:
+        if layout.vertical.p and work.hand is None and work.style is None:
             vertical, chances = layout.vertical, rng.random(3).tolist()
             # A crop of a single letter is as wide as high: nobody turns it.
             if chances[0] < vertical.p and len(work.drawn.units) > 1:
                 digits = vertical.digits if chances[1] < vertical.combined else 0
                 work.column = _Column(digits, chances[2] < vertical.stacked)
         work.curved = work.sealed = False
-        if layout.curve.p + layout.seal.p and not work.plain and work.hand is None and work.column is None:
+        straight = work.plain or work.hand is not None or work.style is not None or work.column is not None
+        if layout.curve.p + layout.seal.p and not straight:
             chances = rng.random(2).tolist()
             if len(work.drawn.units) > 1:
                 work.sealed = chances[0] < layout.seal.p
@@ -611,6 +629,32 @@ class Pipeline:
         # Few sizes, so that glyphs are found in the cache.
         step = int(rng.random() * 4) / 3 if high > low else 0.0
         work.ppem = max(6, round(layout.height * (low + (high - low) * step)))
+
+    def _faces(self, text: str, rng: np.random.Generator, among: int = -1) -> list[tuple[Face, int, int]]:
+        try:
+            return self.book.choose(text, rng, among)
+        except Uncovered as uncovered:
+            raise Refused(NO_FONT, uncovered.characters) from None
+
+    def _faces_like(self, style: Variation, drawn: Drawn, rng: np.random.Generator) -> list[tuple[Face, int, int]]:
+        """The face that is nearest to a style's own, or, of a few, the one whose strokes are most like the style's."""
+        named = self.book.named(style.look.font)
+        if named and rng.random() < self.recipe.styles.face:
+            faces = self._faces(drawn.text, rng, named)
+            if len(faces) == 1 and self.book.bit(faces[0][0].info) & named:
+                return faces
+        units = drawn.units[:_LIKENED]
+        text = "".join(units)
+        best: tuple[float, list[tuple[Face, int, int]]] | None = None
+        for _ in range(_LIKENESSES):
+            faces = self._faces(drawn.text, rng)
+            with suppress(Refused, NoInk):
+                short = [(face, start, min(stop, len(text))) for face, start, stop in faces if start < len(text)]
+                ink = draw_line(self._runs(text, short, None), units, _LIKENED_PPEM, self._cache)
+                distance = style.distance(ink.mask, _LIKENED_PPEM)
+                if best is None or distance < best[0]:
+                    best = distance, faces
+        return faces if best is None else best[1]
 
     def _written(self, drawn: Drawn, rng: np.random.Generator, *, recase: bool) -> Manuscript:
         assert self.hand is not None
@@ -665,7 +709,7 @@ class Pipeline:
     def _look_beside(self, work: _Work) -> None:
         """Text of neighbouring lines and words."""
         work.beside = None
-        if not work.plain and self._neighboured:
+        if not work.plain and self._neighboured and work.style is None:
             try:
                 work.beside = self._beside(work)
             finally:
@@ -703,7 +747,7 @@ class Pipeline:
                 else:
                     mask = drawing(work.beside.runs, work.beside.units, work.ppem, self._cache).mask
                 neighbours = Neighbours(letter=max(3, work.ppem // 2), **dict.fromkeys(work.beside.sides, mask))
-        work.draft = Draft(work.ink, neighbours)
+        work.draft = Draft(work.ink, neighbours, work.drawn.units, work.style)
 
     def _place(self, work: _Work) -> None:
         if not work.plain:
@@ -763,8 +807,11 @@ class Pipeline:
         """Each operation in turn, on all samples that get it."""
         ops = self._degradation.ops
         turns: list[list[_Work]] = [[] for _ in ops]
+        share = self.recipe.styles.degrade
         for work in works:
-            if ops and not work.plain:
+            if work.style is not None:
+                work.image = work.style.degrade(_three(work.image), work.rng)
+            if ops and not work.plain and (work.style is None or (share and work.rng.random() < share)):
                 for k in self._degradation.chosen(work.rng):
                     turns[k].append(work)
         for op, turn in zip(ops, turns, strict=True):
@@ -807,6 +854,8 @@ class Pipeline:
             meta["font"] = main.name
             if len(faces) > 1:
                 meta["fallback"] = sorted({face.name for face, _, _ in faces} - {main.name})
+        if work.style is not None:
+            meta["style"] = work.style.look.name
         if work.plain:
             meta["plain"] = True
         if work.column is not None:

@@ -208,6 +208,38 @@ class Handwriting(Section):
     flow: ShareRange = Field((0.0, 0.25), description="how much paler they are where the ink runs thin")
 
 
+class Styles(Section):
+    """Looks of real crops (`synth style extract`) for new text: shape, strokes, colours, ground, sharpness."""
+
+    stores: tuple[Named, ...] = Field((), description="stores made by `synth style extract`; none: no styles")
+    weight: Share = Field(1.0, description="share of samples in a style; the others, and plain ones, look as ever")
+    vary: Share = Field(0.3, description="how far samples go around what was measured; 0: not at all")
+    face: Share = Field(
+        0.5, description="share drawn with the face nearest to the crop's own, where that is known and has the letters"
+    )
+    long: Literal["joined", "extended"] = Field(
+        "joined",
+        description="ground of texts longer than the crop's: joined (a copy for each piece, cut between units), or "
+        "extended by its own texture",
+    )
+    degrade: Share = Field(0.0, description="share of samples in a style that `degrade` goes over as well")
+    model: Named | None = Field(
+        None, description="trained network that makes all samples in the styles (`ocr train`); none: they are drawn"
+    )
+
+    @model_validator(mode="after")
+    def _of_some_store(self) -> Styles:
+        # 0 and 1, the default, are what dumped recipes without styles say.
+        if not self.stores and self.weight not in (0.0, 1.0):
+            raise ValueError("weight: there are no styles to weigh; give styles.stores (--styles STORE)")
+        if self.model is not None:
+            if not self.stores:
+                raise ValueError("model: there are no styles for it; give styles.stores (--styles STORE)")
+            if self.weight != 1:
+                raise ValueError("weight: a network makes all samples; leave it at 1, and mix data sets in training")
+        return self
+
+
 class Vertical(Section):
     """Lines set from top to bottom, as UAX #50 has it; single units stay as they are."""
 
@@ -506,6 +538,7 @@ class Recipe(Section):
     corpus: Corpus = Corpus()
     fonts: Fonts = Fonts()
     handwriting: Handwriting = Handwriting()
+    styles: Styles = Styles()
     layout: Layout = Layout()
     ink: InkSection = InkSection()
     surroundings: Surroundings = Surroundings()
@@ -519,6 +552,22 @@ class Recipe(Section):
     page: Page = Page()
     scene: Scene = Scene()
     output: Output = Output()
+
+    @model_validator(mode="after")
+    def _styles_have_room(self) -> Recipe:
+        styles, layout = self.styles, self.layout
+        if not styles.stores or not styles.weight:
+            return self
+        if self.task == "det":
+            raise ValueError("styles: pages and scenes are not drawn in styles; take a recipe of task rec")
+        if styles.weight == 1:
+            for key, p in (("vertical", layout.vertical.p), ("curve", layout.curve.p), ("seal", layout.seal.p)):
+                if p:
+                    raise ValueError(
+                        f"styles.weight: 1 leaves no sample for layout.{key}, as styles are for straight lines; lower it, "
+                        f"or set layout.{key}.p to 0"
+                    )
+        return self
 
     def degrade_ops(self) -> Degrade:
         """The `degrade` section, ready to be applied."""

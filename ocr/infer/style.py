@@ -71,17 +71,15 @@ class StyleModelBackend:
 
 
 class Restyler:
-    """Gives texts the look of pictures; a `synth.style.engine.StyleEngine`.
+    """Gives texts the look of pictures.
 
     Args:
         backend: see `StyleBackend`.
-        digest: of the network.
         max_batch_pixels: of what goes through the network together; bounds the memory.
     """
 
-    def __init__(self, backend: StyleBackend, digest: str = "", max_batch_pixels: int = 32 * 4096) -> None:
+    def __init__(self, backend: StyleBackend, max_batch_pixels: int = 32 * 4096) -> None:
         self.height = backend.spec.preprocess.height
-        self.digest = digest
         self._preprocess = backend.spec.preprocess
         self._backend = backend
         self._max_pixels = max_batch_pixels
@@ -152,7 +150,33 @@ def open_restyler(path: Path, threads: int = 0) -> Restyler:
     else:
         start_paddle(threads)
         backend = StyleModelBackend(load_generator(folder)[0], spec)
-    return Restyler(backend, _digest(folder))
+    return Restyler(backend)
+
+
+class Engine:
+    """A trained network as a `synth.style.engine.StyleEngine`; it is opened when it is first asked for something.
+
+    Args:
+        path: see `open_restyler`.
+        threads: of the network; 0: all cores.
+
+    Raises:
+        ScriptoriumError: there is no such network.
+    """
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        from ocr.engine import checkpoint as store
+
+        self._folder, self._threads = store.resolve(path), threads
+        self.height: int = StyleSpec.load(self._folder).preprocess.height
+        self.digest = _digest(self._folder)
+        self._restyler: Restyler | None = None
+
+    def restyle(self, styles: Sequence[NDArray[Any]], targets: Sequence[NDArray[Any]]) -> list[Patch]:
+        """See `StyleEngine.restyle`. Raises as `open_restyler` and `Restyler.restyle`."""
+        if self._restyler is None:
+            self._restyler = open_restyler(self._folder, self._threads)
+        return self._restyler.restyle(styles, targets)
 
 
 def load_generator(path: Path) -> tuple[Any, StyleSpec]:

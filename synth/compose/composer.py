@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,6 +18,9 @@ from synth.compose.background import Backgrounds, Image, tinted
 from synth.compose.colour import Colour, contrasting_luminance, is_grey, luminance, random_colour, with_luminance
 from synth.recipe import Recipe
 from synth.render.line import Ink, Stamp
+
+if TYPE_CHECKING:
+    from synth.style.draw import Variation
 
 Mask: TypeAlias = NDArray[Any]
 """`uint8`, height × width; OpenCV's stubs do not promise more."""
@@ -124,6 +127,8 @@ class Draft:
     Attributes:
         ink: the line.
         neighbours: what else may be seen.
+        units: of the text.
+        style: what the picture looks like; None: as the recipe says.
         margins: left, top, right, bottom in pixels.
         strokes: the ink where its weight changes; like `ring` with `pad` pixels of room around the ink, and like all
             three in the picture's pixels once drawn.
@@ -134,6 +139,8 @@ class Draft:
 
     ink: Ink
     neighbours: Neighbours | None
+    units: Sequence[str] = ()
+    style: Variation | None = None
     margins: tuple[float, float, float, float] = field(init=False)
     placed: _Placed = field(init=False)
     pad: int = 0
@@ -141,7 +148,7 @@ class Draft:
     ring: Mask | None = None
     around: Mask | None = None
     under: Mask | None = None
-    ground: _Ground = field(init=False)
+    ground: Ground = field(init=False)
     coverage: Mask = field(init=False)
 
     @property
@@ -184,26 +191,38 @@ class Composer:
 
     def place(self, draft: Draft, rng: np.random.Generator) -> None:
         """Margins, warp and size. Raises Refused: too wide for `layout.max_ratio`."""
+        height = self._recipe.layout.height
+        if draft.style is not None:
+            shape = draft.style.shape(draft.ink)
+            draft.margins = draft.style.fit(draft.ink, shape)
+            draft.placed = self._fit(draft.ink, shape, height, draft.margins)
+            return
         draft.margins = self._margins(rng)
         if draft.ink.quads is not None:
             # What lies around a curve is its box: of that no letter is cut off by chance.
             left, top, right, bottom = draft.margins
             draft.margins = max(left, 0.0), max(top, 0.0), max(right, 0.0), max(bottom, 0.0)
-        draft.placed = self._fit(draft.ink, self._shape(draft.ink, rng), self._recipe.layout.height, draft.margins)
+        draft.placed = self._fit(draft.ink, self._shape(draft.ink, rng), height, draft.margins)
 
     def gather(self, draft: Draft, rng: np.random.Generator) -> None:
         """What is to be drawn: ink, changed strokes, outlines, and what stands around."""
-        ink = draft.ink
-        draft.strokes, draft.ring = self._strokes(ink, rng)
+        ink, style = draft.ink, draft.style
+        draft.strokes, draft.ring = self._strokes(ink, rng) if style is None else style.strokes(ink)
         if draft.strokes is not None:
             draft.pad = (draft.strokes.shape[0] - ink.mask.shape[0]) // 2
         if ink.stamp is not None:
             _press(draft, ink.stamp)
-        draft.around = self._extras(ink, draft.neighbours, draft.scale, draft.margins, rng)
+        if style is None:
+            draft.around = self._extras(ink, draft.neighbours, draft.scale, draft.margins, rng)
 
     def lay_ground(self, draft: Draft, rng: np.random.Generator) -> None:
         """The surface."""
-        draft.ground = self._ground(draft.placed.height, draft.placed.width, rng)
+        placed = draft.placed
+        if draft.style is None:
+            draft.ground = self._ground(placed.height, placed.width, rng)
+        else:
+            image = draft.style.lay(placed.width, placed.polygons, draft.ink.blank, draft.units, rng)
+            draft.ground = Ground(placed.height, placed.width, draft.style.look.mean, image, "style")
 
     def draw(self, draft: Draft) -> None:
         """The masks in the picture; from here on they are of its size."""
@@ -223,12 +242,19 @@ class Composer:
 
         Two drafts are painted alike where they share it, whatever they are painted on.
         """
-        ground = _Ground(draft.placed.height, draft.placed.width, _BLACK, picture, like.ground.kind)
+        ground = Ground(draft.placed.height, draft.placed.width, _BLACK, picture, like.ground.kind)
         ground.luminance = like.ground.luminance
         draft.ground = ground
 
     def paint(self, draft: Draft, rng: np.random.Generator) -> None:
         """Ink and effects onto the surface."""
+        if draft.style is not None:
+            alpha = draft.coverage if draft.strokes is None else draft.strokes
+            lines = draft.placed.polygons[..., 1]
+            ends = float(lines.min()), float(lines.max())
+            em = draft.scale * draft.ink.ppem
+            draft.style.paint(draft.ground, alpha, draft.ring, ends, em, self._backgrounds, rng)
+            return
         stamp = draft.ink.stamp
         if draft.under is not None:
             # In print, whose colour has nothing to do with the stamp's.
@@ -408,12 +434,12 @@ class Composer:
         if not growth and not ring:
             return None, None
         pad = math.ceil(max(growth, 0.0) + ring) + 1
-        mask = _padded(ink.mask, pad)
+        mask = padded(ink.mask, pad)
         if growth:
-            mask = _grown(mask, growth)
+            mask = grown(mask, growth)
         if not ring:
             return mask, None
-        return mask, cv2.subtract(_grown(mask, ring), mask)
+        return mask, cv2.subtract(grown(mask, ring), mask)
 
     def _extras(
         self,
@@ -474,7 +500,7 @@ class Composer:
 
     # -- paint ------------------------------------------------------------------------------------------------
 
-    def _ground(self, height: int, width: int, rng: np.random.Generator) -> _Ground:
+    def _ground(self, height: int, width: int, rng: np.random.Generator) -> Ground:
         config = self._recipe.colour
         low, high = config.luminance
         target = low + (high - low) * rng.random()
@@ -483,9 +509,9 @@ class Composer:
             s0, s1 = config.saturation
             colour = with_luminance(random_colour(rng, s0 + (s1 - s0) * rng.random()), target)
         image, kind = self._backgrounds.draw(height, width, colour, rng)
-        return _Ground(height, width, colour, image, kind)
+        return Ground(height, width, colour, image, kind)
 
-    def _ink_colour(self, ground: _Ground, rng: np.random.Generator, stamp: Colour | None) -> Colour:
+    def _ink_colour(self, ground: Ground, rng: np.random.Generator, stamp: Colour | None) -> Colour:
         config = self._recipe.colour
         target = contrasting_luminance(ground.luminance, *config.contrast, config.darker, rng)
         if stamp is not None:
@@ -501,7 +527,7 @@ class Composer:
 
     def _paint(
         self,
-        ground: _Ground,
+        ground: Ground,
         colour: Colour,
         alpha: Mask,
         ring: Mask | None,
@@ -520,7 +546,7 @@ class Composer:
             angle = 2 * math.pi * draw()
             b0, b1 = config.shadow.blur
             caster = alpha if ring is None else cv2.max(alpha, ring)
-            cast = _shifted(caster, away * math.cos(angle), away * math.sin(angle))
+            cast = shifted(caster, away * math.cos(angle), away * math.sin(angle))
             sigma = (b0 + (b1 - b0) * draw()) * em
             if sigma > 0.3:
                 cast = cv2.GaussianBlur(cast, (0, 0), sigma)
@@ -536,7 +562,7 @@ class Composer:
             side = alpha
             for k in range(1, steps + 1):
                 d = depth * k / steps
-                side = cv2.max(side, _shifted(alpha, d * math.cos(angle), d * math.sin(angle)))
+                side = cv2.max(side, shifted(alpha, d * math.cos(angle), d * math.sin(angle)))
             share = 0.35 + 0.4 * draw()
             ground.lay(with_luminance(colour, tone * share + ground.luminance * (1 - share)), side, 1.0)
         if around is not None:
@@ -590,7 +616,7 @@ class Composer:
         return tinted(detail, colour, strength)
 
 
-class _Ground:
+class Ground:
     """What is painted on; a flat surface becomes an image only when something needs one.
 
     Attributes:
@@ -792,18 +818,18 @@ def _warped(mask: Mask, warp: geometry.Warp, coefficients: geometry.Coefficients
 def _press(draft: Draft, stamp: Stamp) -> None:
     """Let the strokes be all that a stamp prints."""
     pad = max(draft.pad, stamp.pad)
-    strokes = _padded(draft.ink.mask, pad) if draft.strokes is None else _padded(draft.strokes, pad - draft.pad)
-    draft.strokes = cv2.max(strokes, _padded(stamp.mask, pad - stamp.pad))
+    strokes = padded(draft.ink.mask, pad) if draft.strokes is None else padded(draft.strokes, pad - draft.pad)
+    draft.strokes = cv2.max(strokes, padded(stamp.mask, pad - stamp.pad))
     if draft.ring is not None:
-        draft.ring = _padded(draft.ring, pad - draft.pad)
+        draft.ring = padded(draft.ring, pad - draft.pad)
     draft.pad, draft.under = pad, stamp.under
 
 
-def _padded(mask: Mask, pad: int) -> Mask:
+def padded(mask: Mask, pad: int) -> Mask:
     return cv2.copyMakeBorder(mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0) if pad else mask
 
 
-def _grown(mask: Mask, amount: float) -> Mask:
+def grown(mask: Mask, amount: float) -> Mask:
     """Strokes grown on either side by `amount` pixels, fractions included; negative amounts thin them."""
     step = cv2.dilate if amount > 0 else cv2.erode
     left = abs(amount)
@@ -814,7 +840,7 @@ def _grown(mask: Mask, amount: float) -> Mask:
     return mask
 
 
-def _shifted(mask: Mask, dx: float, dy: float) -> Mask:
+def shifted(mask: Mask, dx: float, dy: float) -> Mask:
     matrix = np.array(((1.0, 0.0, dx), (0.0, 1.0, dy)))
     return cv2.warpAffine(mask, matrix, (mask.shape[1], mask.shape[0]))
 

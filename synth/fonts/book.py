@@ -99,7 +99,10 @@ class FontBook:
         self._proper: dict[tuple[int, str], bool] = {}
         self._families: dict[int, list[list[int]]] = {}
         members: dict[str, int] = {}
+        self._names: dict[str, int] = {}
         for number, face in enumerate(self.faces):
+            name = " ".join(filter(None, (face.family, face.style)))
+            self._names[name] = self._names.get(name, 0) | 1 << number
             members[face.family] = members.get(face.family, 0) | 1 << number
         self._members = [members[name] for name in sorted(members)]
 
@@ -150,6 +153,10 @@ class FontBook:
     def bit(self, info: FaceInfo) -> int:
         """The bit that stands for one of the faces in what `able` and `covering` return."""
         return 1 << self._numbers[info]
+
+    def named(self, name: str) -> int:
+        """The faces that have a name (`Face.name`, without a variable font's coordinates), as bits; 0: none."""
+        return self._names.get(name, 0)
 
     def open(self, info: FaceInfo) -> Face:
         """One of the faces, opened, as the font file has it by default."""

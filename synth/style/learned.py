@@ -33,16 +33,18 @@ from synth.compose import Refused
 from synth.compose.background import Backgrounds
 from synth.compose.composer import Composer
 from synth.compose.legibility import illegible
+from synth.fonts.book import FontBook
 from synth.pipeline import Pipeline, Streams
 from synth.recipe import Recipe
 from synth.render.line import Ink
 from synth.sample import Sample
 from synth.shards.record import Record, pack_polygons
-from synth.style.engine import StyleEngine
+from synth.style.engine import open_engine
 from synth.style.pairs import PlainWriter, on_ground
 from synth.style.store import Store
 from synth.style.style import Image, Style
-from synth.text.source import Drawn
+from synth.text.charset import Charset
+from synth.text.source import Drawn, TextSource
 
 BLOCK: Final = 256
 """Samples baked together."""
@@ -106,41 +108,36 @@ class _Baked:
 
 
 class LearnedLines:
-    """The stream of samples that a recipe, stores of styles and a trained network define.
+    """The stream of samples that a recipe with `styles.stores` and `styles.model` defines.
 
     Args:
         recipe: texts, fonts, image height, legibility and encoding; the look is that of the styles.
-        stores: of styles; the baked pictures are in the first.
-        engine: digest of the network.
 
-    May be pickled; it then opens its files again on the other side.
+    May be pickled; it then opens its files again on the other side. The network is opened by `bake` alone.
 
     Raises:
-        ScriptoriumError: as `Pipeline` and `Store`; or the recipe plans its texts, is of handwriting, or draws pages.
+        ScriptoriumError: as `Pipeline`, `Store` and `open_engine`; or the recipe plans its texts or is of handwriting.
     """
 
     plan = None
     hand = None
 
-    def __init__(self, recipe: Recipe, stores: Sequence[Path], engine: str) -> None:
+    def __init__(self, recipe: Recipe) -> None:
+        styles = recipe.styles
+        assert styles.model is not None
         for wrong, what in (
-            (recipe.task != "rec", "draws pages"),
-            (bool(recipe.handwriting.chars and recipe.handwriting.weight), "writes by hand"),
-            (bool(recipe.corpus.min_per_unit), "plans its texts (corpus.min_per_unit)"),
+            (bool(recipe.handwriting.chars and recipe.handwriting.weight), "handwriting.chars: it writes by hand"),
+            (bool(recipe.corpus.min_per_unit), "corpus.min_per_unit: it plans its texts"),
         ):
             if wrong:
-                raise ScriptoriumError(
-                    f"recipe {recipe.name}: {what}; a learned style engine wants single printed lines"
-                )
-        if not stores:
-            raise ScriptoriumError("no store of styles; make one: synth style extract CROPS --output DIR")
+                raise ScriptoriumError(f"{what}; styles.model takes texts as they come, in print: leave one out")
         self.recipe = recipe
-        self._pipeline = Pipeline(recipe)
-        self._paths, self._engine = tuple(stores), engine
-        self._stores = [Store(path) for path in stores]
+        self.engine = open_engine(styles.model, recipe.layout.height)
+        self._pipeline = Pipeline(recipe.with_keys("styles", model=None))
+        self._stores = [Store(path) for path in styles.stores]
         confidences = np.concatenate([store.confidences for store in self._stores])
         if not confidences.sum() > 0:
-            raise ScriptoriumError(f"{stores[0]}: no style in it is of use; extract others")
+            raise ScriptoriumError(f"{styles.stores[0]}: no style in it is of use; extract others")
         self._chances = np.cumsum(confidences) / confidences.sum()
         self._starts = [0, *accumulate(map(len, self._stores))]
         self._streams = Streams(recipe.seed)
@@ -149,13 +146,32 @@ class LearnedLines:
         self._blocks: Callable[[int], list[_Baked]] = lru_cache(2)(self._block)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LearnedLines, (self.recipe, self._paths, self._engine)
+        return LearnedLines, (self.recipe,)
 
-    charset = property(lambda self: self._pipeline.charset)
-    book = property(lambda self: self._pipeline.book)
-    warnings = property(lambda self: self._pipeline.warnings)
-    rejected_fonts = property(lambda self: self._pipeline.rejected_fonts)
-    rejected_pictures = property(lambda self: self._pipeline.rejected_pictures)
+    @property
+    def charset(self) -> Charset | None:
+        """See `Pipeline`; likewise the others."""
+        return self._pipeline.charset
+
+    @property
+    def source(self) -> TextSource:  # noqa: D102
+        return self._pipeline.source
+
+    @property
+    def book(self) -> FontBook:  # noqa: D102
+        return self._pipeline.book
+
+    @property
+    def warnings(self) -> list[str]:  # noqa: D102
+        return self._pipeline.warnings
+
+    @property
+    def rejected_fonts(self) -> list[tuple[Path, str]]:  # noqa: D102
+        return self._pipeline.rejected_fonts
+
+    @property
+    def rejected_pictures(self) -> list[tuple[Path, str]]:  # noqa: D102
+        return self._pipeline.rejected_pictures
 
     @cached_property
     def _writer(self) -> PlainWriter:
@@ -163,7 +179,7 @@ class LearnedLines:
         return PlainWriter(self._pipeline.book, corpus.language, corpus.direction)
 
     def inputs(self) -> dict[str, Any]:
-        """See `Pipeline.inputs`; with digests of the styles and of the network."""
+        """See `Pipeline.inputs`; with the digest of the network."""
         styles = [{"name": store.folder.name, "sha256": store.digest} for store in self._stores]
         return {
             **self._pipeline.inputs(),
@@ -173,7 +189,10 @@ class LearnedLines:
 
     def head(self) -> dict[str, Any]:
         """See `Pipeline.head`."""
-        return {**self._pipeline.head(), "inputs": self.inputs()}
+        head = self._pipeline.head()
+        assert self.recipe.styles.model is not None
+        head["recipe"]["styles"]["model"] = self.recipe.styles.model.name
+        return {**head, "inputs": self.inputs()}
 
     @cached_property
     def name(self) -> str:
@@ -240,7 +259,7 @@ class LearnedLines:
         if line.look is None:
             image = cv2.cvtColor(cv2.bitwise_not(line.coverage), cv2.COLOR_GRAY2BGR)
         else:
-            image = cv2.imdecode(np.frombuffer(baked.picture, np.uint8), cv2.IMREAD_COLOR)
+            image = _decoded(baked.picture, cv2.IMREAD_COLOR)
         return line, baked, image, self._encoded(image, line)
 
     def _meta(self, line: _Line) -> dict[str, Any]:
@@ -255,8 +274,8 @@ class LearnedLines:
             return unpacked(self.file(number).read_bytes())
         except FileNotFoundError:
             raise ScriptoriumError(
-                f"{self._paths[0]}: samples {number * BLOCK:,} to {(number + 1) * BLOCK - 1:,} of this recipe and network "
-                "have not been baked; run `synth style bake` with the same options"
+                f"{self._stores[0].folder}: samples from {number * BLOCK:,} on have not been baked for this recipe and "
+                "network; `synth generate` bakes them"
             ) from None
         except (OSError, ValueError, TypeError) as error:
             raise ScriptoriumError(
@@ -267,14 +286,13 @@ class LearnedLines:
 
     def file(self, number: int) -> Path:
         """Where a block is, or will be."""
-        return self._paths[0] / "learned" / self.name / f"{number:06d}.block"
+        return self._stores[0].folder / "learned" / self.name / f"{number:06d}.block"
 
-    def bake(self, number: int, engine: StyleEngine) -> bytes:
+    def bake(self, number: int) -> bytes:
         """Make the pictures of a block.
 
         Args:
             number: of the block, from 0.
-            engine: the network; its digest is that given to this object.
 
         Raises:
             ScriptoriumError: no text of the corpus can be drawn.
@@ -292,7 +310,7 @@ class LearnedLines:
             pictures = dict(
                 zip(
                     looks,
-                    (p.image for p in engine.restyle([look.strip for look in looks.values()], targets)),
+                    (p.image for p in self.engine.restyle([look.strip for look in looks.values()], targets)),
                     strict=True,
                 )
             )
@@ -323,7 +341,7 @@ class LearnedLines:
 
     def _illegible(self, line: _Line, picture: Image) -> str:
         """Why a picture cannot be read as it is stored, letters being where the plain text has them."""
-        grey = cv2.imdecode(np.frombuffer(self._encoded(picture, line), np.uint8), cv2.IMREAD_GRAYSCALE)
+        grey = _decoded(self._encoded(picture, line), cv2.IMREAD_GRAYSCALE)
         return illegible(grey, line.coverage, line.polygons[~line.blank], self.recipe.legibility)
 
     def _encoded(self, image: Image, line: _Line) -> bytes:
@@ -362,6 +380,12 @@ class LearnedLines:
         which = next(k for k, (a, b) in enumerate(pairwise(self._starts)) if a <= number < b)
         store = self._stores[which]
         return look_of(store[number - self._starts[which]], self.recipe.layout.height)
+
+
+def _decoded(data: bytes, how: int) -> Image:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), how)
+    assert image is not None  # it was written by this module
+    return image
 
 
 def look_of(style: Style, height: int) -> _Look:
@@ -443,12 +467,11 @@ def unpacked(data: bytes) -> list[_Baked]:
     ]
 
 
-def bake(lines: LearnedLines, engine: StyleEngine, count: int, *, progress: bool = True) -> int:
+def bake(lines: LearnedLines, count: int, *, progress: bool = True) -> int:
     """Make all blocks of the first `count` samples that are not there yet; each is kept as soon as it is made.
 
     Args:
         lines: the stream.
-        engine: the network that `lines` names.
         count: samples.
         progress: show a bar on stderr where that is a terminal.
 
@@ -460,7 +483,7 @@ def bake(lines: LearnedLines, engine: StyleEngine, count: int, *, progress: bool
     """
     wanted = [number for number in range(-(-count // BLOCK)) if not lines.file(number).is_file()]
     for number in tqdm(wanted, unit="block", disable=None if progress else True, dynamic_ncols=True):
-        data = lines.bake(number, engine)
+        data = lines.bake(number)
         try:
             write_whole(lines.file(number), data)
         except OSError as error:

@@ -93,8 +93,8 @@ def on_ground(coverage: Image) -> Image:
 def pair_recipe(recipe: Recipe) -> Recipe:
     """A recipe without what two texts cannot share, or what is no part of a look.
 
-    That is: neighbouring text, rules and underlines, columns, curves and seals, handwriting, and distortions of single
-    letters; margins cut nothing off.
+    That is: neighbouring text, rules and underlines, columns, curves and seals, handwriting, styles, and distortions of
+    single letters; margins cut nothing off.
 
     Raises:
         ScriptoriumError: it draws pages.
@@ -102,7 +102,8 @@ def pair_recipe(recipe: Recipe) -> Recipe:
     if recipe.task != "rec":
         raise ScriptoriumError(f"recipe {recipe.name}: draws pages; pairs of texts want one that draws lines")
     values = recipe.model_dump()
-    values["handwriting"]["chars"] = ()
+    values["handwriting"]["chars"] = values["styles"]["stores"] = ()
+    values["styles"]["model"] = None
     for section, key in (("layout", "vertical"), ("layout", "curve"), ("layout", "seal"), ("geometry", "elastic")):
         values[section][key]["p"] = 0.0
     values["layout"]["jitter_share"] = 0.0
@@ -280,7 +281,7 @@ class Pairs:
         return _Look(rng.integers(2**63, size=6).tolist(), spacing, ppem)
 
     def _drafted(self, drawn: Drawn, face: Face, look: _Look) -> Draft:
-        draft = Draft(self._writer.draw_in(face, drawn, look.ppem, look.spacing), None)
+        draft = Draft(self._writer.draw_in(face, drawn, look.ppem, look.spacing), None, drawn.units)
         self._composer.place(draft, look.rng(_PLACE))
         self._composer.gather(draft, look.rng(_GATHER))
         self._composer.draw(draft)
