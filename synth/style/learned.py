@@ -184,7 +184,7 @@ class LearnedLines:
         return {
             **self._pipeline.inputs(),
             "styles": styles,
-            "style_engine": {"name": "learned", "sha256": self._engine},
+            "style_engine": {"name": "learned", "sha256": self.engine.digest},
         }
 
     def head(self) -> dict[str, Any]:

@@ -303,8 +303,8 @@ class Pairs:
 def aligned(plain: Ink, styled: Ink) -> Image:
     """The mask of a text in one face, its letters moved and stretched to where another face has them.
 
-    Between the middles of the gaps of neighbouring units, and between top, baseline and bottom, the map is linear.
-    Where the two faces have units in another order, or one over the other, those gaps do not count.
+    The map is linear over each unit and each gap, and between top, baseline and bottom. Where the two faces have units in
+    another order, or one over the other, those do not count.
 
     Args:
         plain, styled: of the same units.
@@ -319,14 +319,13 @@ def aligned(plain: Ink, styled: Ink) -> Image:
     there, here = there[order], here[order]
     x = [(0.0, 0.0)]
     for (a, b), (c, d) in zip(pairwise(there), pairwise(here), strict=True):
-        knot = ((float(a[2]) + float(b[0])) / 2, (float(c[2]) + float(d[0])) / 2)
-        if (
-            knot[0] - x[-1][0] >= 1
-            and knot[1] - x[-1][1] >= 1
-            and knot[0] <= columns - 1
-            and knot[1] <= plain_columns - 1
-        ):
-            x.append(knot)
+        # Both sides of a gap; of letters that touch, the place where they do.
+        sides = [(float(a[2]), float(c[2])), (float(b[0]), float(d[0]))]
+        if min(sides[1][0] - sides[0][0], sides[1][1] - sides[0][1]) < 1:
+            sides = [((sides[0][0] + sides[1][0]) / 2, (sides[0][1] + sides[1][1]) / 2)]
+        for to, of in sides:
+            if to - x[-1][0] >= 1 and of - x[-1][1] >= 1 and to <= columns - 1 and of <= plain_columns - 1:
+                x.append((to, of))
     x.append((float(columns), float(plain_columns)))
     y = [(0.0, 0.0)]
     if 1 <= styled.baseline <= rows - 1 and 1 <= plain.baseline <= plain_rows - 1:
