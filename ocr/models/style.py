@@ -18,7 +18,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from ocr.config import StyleArchitecture
-from ocr.models.layers import ConvNorm, upsampled
+from ocr.models.layers import ConvNorm
 from ocr.registry import Registry
 
 _LEVELS = 3  # halvings of the resolution
@@ -66,20 +66,33 @@ class _Encoder(nn.Layer):
         return features
 
 
+class _Doubling(nn.Layer):
+    """Twice the resolution: each pixel becomes two by two, which do not overlap."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        weights = nn.initializer.KaimingNormal()
+        self.conv = nn.Conv2DTranspose(in_channels, out_channels, 2, stride=2, weight_attr=weights, bias_attr=False)
+        self.norm = nn.BatchNorm2D(out_channels)
+
+    def forward(self, x: Any) -> Any:
+        return F.relu(self.norm(self.conv(x)))
+
+
 class _Decoder(nn.Layer):
     """From the coarsest features to the whole resolution; at each scale others are added."""
 
     def __init__(self, width: int, levels: int) -> None:
         super().__init__()
         sizes = [width << level for level in reversed(range(levels))]
-        self.narrow = nn.LayerList([ConvNorm(2 * size, size, 1) for size in sizes])
+        self.grow = nn.LayerList([_Doubling(2 * size, size) for size in sizes])
         self.smooth = nn.LayerList([ConvNorm(size, size) for size in sizes])
 
     def forward(self, x: Any, others: list[Any]) -> list[Any]:
         """`others` from the finest on; the features of each scale, likewise."""
         found = []
-        for number, narrow in enumerate(self.narrow):
-            x = self.smooth[number](upsampled(narrow(x), 2) + others[len(self.narrow) - 1 - number])
+        for number, grow in enumerate(self.grow):
+            x = self.smooth[number](grow(x) + others[len(self.grow) - 1 - number])
             found.append(x)
         return found[::-1]
 
@@ -105,16 +118,17 @@ class _Converter(nn.Layer):
         self.decode = _Decoder(width, _LEVELS)
         self.line = nn.Conv2D(width, 1, 3, padding=1)
         self.guide = ConvNorm(width + 1, width)
-        self.paint = nn.Conv2D(width, 4, 3, padding=1)
+        self.paint, self.cover = nn.Conv2D(width, 3, 3, padding=1), nn.Conv2D(width, 1, 3, padding=1)
 
     def forward(self, style: Any, plain: Any) -> tuple[Any, Any, Any]:
         look, letters = self.look(style)[-1], self.plain(plain)
-        everywhere = look.mean(axis=[2, 3], keepdim=True).expand_as(look)
+        # By a sum: paddle2onnx writes the unknown width into what it makes of `expand_as`.
+        everywhere = look * 0.0 + look.mean(axis=[2, 3], keepdim=True)
         deep = self.blocks(self.join(paddle.concat([look, everywhere, letters[-1]], axis=1)))
         fine = self.decode(deep, letters)[0]
         skeleton = F.sigmoid(self.line(fine))
-        painted = self.paint(self.guide(paddle.concat([fine, skeleton], axis=1)))
-        return skeleton, F.tanh(painted[:, :3]), F.sigmoid(painted[:, 3:])
+        guided = self.guide(paddle.concat([fine, skeleton], axis=1))
+        return skeleton, F.tanh(self.paint(guided)), F.sigmoid(self.cover(guided))
 
 
 class _Inpainter(nn.Layer):

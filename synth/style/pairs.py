@@ -303,8 +303,8 @@ class Pairs:
 def aligned(plain: Ink, styled: Ink) -> Image:
     """The mask of a text in one face, its letters moved and stretched to where another face has them.
 
-    The map is linear over each unit and each gap, and between top, baseline and bottom. Where the two faces have units in
-    another order, or one over the other, those do not count.
+    The map is linear over each unit and each gap, and between top, baseline and bottom. Where the two faces have units
+    in another order, or one over the other, those do not count.
 
     Args:
         plain, styled: of the same units.
