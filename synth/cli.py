@@ -56,6 +56,13 @@ def _recipe_options(command: Any) -> Any:
                 metavar="DIR…",
                 help="Stores of characters to write with (`synth handwriting import`).",
             ),
+            click.option(
+                "--styles",
+                type=_FILE,
+                multiple=True,
+                metavar="DIR…",
+                help="Stores of styles to draw in (`synth style extract`).",
+            ),
             click.option("--height", type=int, metavar="PIXELS", help="Image height (recipe: 32)."),
             click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary; other texts are dropped."),
             click.option(
@@ -82,6 +89,7 @@ def _load(
     backgrounds: Sequence[Path],
     ink: str | None,
     chars: Sequence[Path],
+    styles: Sequence[Path],
     height: int | None,
     charset: Path | None,
     task: str | None,
@@ -101,6 +109,8 @@ def _load(
         sections["background"] = {"paths": [str(path) for path in backgrounds]}
     if chars:
         sections["handwriting"] = {"chars": [str(path) for path in chars]}
+    if styles:
+        sections["styles"] = {"stores": [str(path) for path in styles]}
     if ink is not None:
         sections.setdefault("handwriting", {})["weight"] = float(ink == "handwriting")
     if height is not None:
@@ -114,6 +124,10 @@ def _load(
         raise RecipeError("no corpus: give --corpus FILE, or corpus.files in the recipe")
     if ink == "handwriting" and not loaded.handwriting.chars:
         raise RecipeError("--ink handwriting: give --chars DIR, made by `synth handwriting import`")
+    if styles and not loaded.styles.weight:
+        raise RecipeError("--styles: styles.weight is 0, so that none would be drawn; give -o styles.weight=1")
+    if not loaded.styles.stores and any(item.strip().startswith("styles.") for item in override):
+        raise RecipeError("-o styles.…: there are no styles; give --styles DIR, made by `synth style extract`")
     return loaded
 
 
@@ -149,6 +163,7 @@ def generate(
     synth generate --corpus my_language.txt --output data/ --count 100000
     synth generate --corpus a.txt b.txt --output data/ -o corpus.piece=line output.polygons=true
     synth generate --corpus my_language.txt --charset units.txt --min-per-unit 300 --output data/
+    synth generate --styles look.styles --corpus my_language.txt --output data/
     synth generate --task det --corpus my_language.txt --output pages/ --count 2000
     """
     from functools import partial

@@ -58,7 +58,7 @@ _FACES_TRIED = 3  # with a text before it counts as one that cannot be planned
 _PLAN_PPEM = 16  # at which a planned text is drawn to see whether all of it has ink
 _TOO_LONG = "text longer than its curve"
 _DRAWN = 1.2  # pixels of a curved line's ink for one of the picture
-_LIKENESSES = 3  # faces of which the one is taken that is most like a style
+_LIKENESSES = 3  # faces tried for a style, until one has strokes that can be made like the style's
 _LIKENED = 8  # units of the text that they are compared by
 _LIKENED_PPEM = 24
 _SEAL_UNITS = 16  # of another text that a seal shows
@@ -637,7 +637,7 @@ class Pipeline:
             raise Refused(NO_FONT, uncovered.characters) from None
 
     def _faces_like(self, style: Variation, drawn: Drawn, rng: np.random.Generator) -> list[tuple[Face, int, int]]:
-        """The face that is nearest to a style's own, or, of a few, the one whose strokes are most like the style's."""
+        """The face that is nearest to a style's own, or one whose strokes are about as wide and lean alike."""
         named = self.book.named(style.look.font)
         if named and rng.random() < self.recipe.styles.face:
             faces = self._faces(drawn.text, rng, named)
@@ -645,15 +645,18 @@ class Pipeline:
                 return faces
         units = drawn.units[:_LIKENED]
         text = "".join(units)
+        among = self.book.weighing(*style.weights, italic=style.italic)
         best: tuple[float, list[tuple[Face, int, int]]] | None = None
         for _ in range(_LIKENESSES):
-            faces = self._faces(drawn.text, rng)
+            faces = self._faces(drawn.text, rng, among)
             with suppress(Refused, NoInk):
                 short = [(face, start, min(stop, len(text))) for face, start, stop in faces if start < len(text)]
                 ink = draw_line(self._runs(text, short, None), units, _LIKENED_PPEM, self._cache)
-                distance = style.distance(ink.mask, _LIKENED_PPEM)
-                if best is None or distance < best[0]:
-                    best = distance, faces
+                away = style.suits(ink.mask, _LIKENED_PPEM)
+                if best is None or away < best[0]:
+                    best = away, faces
+                if away <= 1:
+                    break
         return faces if best is None else best[1]
 
     def _written(self, drawn: Drawn, rng: np.random.Generator, *, recase: bool) -> Manuscript:

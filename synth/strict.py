@@ -90,7 +90,7 @@ def _problem(model: type[BaseModel], problem: ErrorDetails) -> str:
         return f"{key}: unknown key{nearest(path[-1], list(at.model_fields) if at else [])}"
     if kind == "value_error":
         # Of a value's own validator, or, with the rest of the path before a colon, of one that looks at several.
-        below = "." if location in (("degrade",), ("background",)) else ": "
+        below = "." if location in (("degrade",), ("background",), ("styles",)) else ": " if location else ""
         return key + below + message.removeprefix("Value error, ")
     return f"{key}: {refusal(problem)}"
 

@@ -253,7 +253,7 @@ class Composer:
             lines = draft.placed.polygons[..., 1]
             ends = float(lines.min()), float(lines.max())
             em = draft.scale * draft.ink.ppem
-            draft.style.paint(draft.ground, alpha, draft.ring, ends, em, self._backgrounds, rng)
+            draft.style.paint(draft.ground, alpha, draft.ring, ends, em, rng)
             return
         stamp = draft.ink.stamp
         if draft.under is not None:

@@ -98,6 +98,7 @@ class FontBook:
         self._able: dict[str, int] = {}
         self._proper: dict[tuple[int, str], bool] = {}
         self._families: dict[int, list[list[int]]] = {}
+        self._weighing: dict[tuple[int, int, bool], int] = {}
         members: dict[str, int] = {}
         self._names: dict[str, int] = {}
         for number, face in enumerate(self.faces):
@@ -157,6 +158,18 @@ class FontBook:
     def named(self, name: str) -> int:
         """The faces that have a name (`Face.name`, without a variable font's coordinates), as bits; 0: none."""
         return self._names.get(name, 0)
+
+    def weighing(self, low: int, high: int, *, italic: bool) -> int:
+        """The faces, italic or upright, of a range of weights (OS/2, 1 to 1000), as bits; of variable ones all."""
+        bits = self._weighing.get((low, high, italic))
+        if bits is None:
+            bits = 0
+            for number, face in enumerate(self.faces):
+                varies = any(axis.tag == "wght" for axis in face.axes) and self._config.variations
+                if face.italic == italic and (varies or low <= face.weight <= high):
+                    bits |= 1 << number
+            self._weighing[low, high, italic] = bits
+        return bits
 
     def open(self, info: FaceInfo) -> Face:
         """One of the faces, opened, as the font file has it by default."""

@@ -110,6 +110,11 @@ class PagePipeline:
         return None
 
     @property
+    def styles(self) -> None:
+        """Pages are not drawn in styles."""
+        return None
+
+    @property
     def plan(self) -> None:
         """Texts of pages are not planned."""
         return None

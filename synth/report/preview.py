@@ -300,7 +300,7 @@ def _described(number: int, sample: Sample) -> dict[str, Any]:
         facts.append(meta["font"])
     if fallback := meta.get("fallback"):
         facts.append(f"with {', '.join(fallback)}")
-    facts.append(f"background {meta['background']}")
+    facts.append(f"style {meta['style']}" if "style" in meta else f"background {meta['background']}")
     if "contrast" in meta:
         facts.append(f"contrast {meta['contrast']:g}")
     if meta.get("plain"):

@@ -122,6 +122,9 @@ def _made(summary: Summary, pipeline: AnyPipeline) -> list[str]:
         classes = counted(len(store.classes), "class", "classes")
         told = f"{store.folder.name}: {counted(len(store), 'character')} of {classes}{writers}"
         lines.append(_line("" if number else "written", told))
+    for number, crops in enumerate(pipeline.styles.stores if pipeline.styles is not None else ()):
+        told = f"{crops.folder.name}: {counted(len(crops), 'crop')}"
+        lines.append(_line("" if number else "styles", told))
     return lines
 
 

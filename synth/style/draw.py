@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from augment import banks, geometry
 from augment.errors import ScriptoriumError
 from augment.ops_camera import gaussian_blur
-from synth.compose.background import Backgrounds
 from synth.compose.colour import Colour, luminance, with_luminance
 from synth.compose.composer import Ground, Mask, grown, padded, shifted
 from synth.handwriting.extract import strokes
@@ -34,16 +33,22 @@ _CAPITAL = 0.7  # em that most letters stand above the line on which they stand
 _STRETCH = 256  # samples that share a few styles, where a store has many: as for pictures, each is decoded once
 _SHOWN = 48
 _ROOM = 0.6  # heights of the text above and below it that are kept of a crop: more would leave the text too small
-_NARROWEST, _WIDEST = -0.08, 1.0  # margins at the sides, heights of the image
+_NARROWEST, _WIDEST = -0.05, 1.0  # margins at the sides, heights of the image
+_CLOSEST = -0.04  # margins above and below, heights of the text
 _LINE = 6.0  # heights from which a crop is as high as its line, whatever letters that has; words are cut closely
 _SLOPE = 1.1  # a turned line rises by at most this many times its own height
 _CORNER = 0.15  # heights by which perspective may shift a corner
 _STILL = (0.006, 0.02, 0.012)  # radians, tangent, heights below which nothing is turned, slanted, seen from the side
-_ITALIC = 0.2  # slant of italic faces, about
+# Middle stroke widths, em, and slant of 500 faces for Latin, by what their tables say.
+_STROKES = (0.05, 0.08, 0.105)
+_WEIGHTS = ((1, 400), (300, 500), (400, 700), (600, 1000))
+_ITALIC = 0.14
 _THINNED, _GROWN = 0.7, 1.35  # of its width that a stroke has at least and at most: else counters fill in
-_SHARP = 0.35  # standard deviation in pixels of the spread that drawing has itself
-_COARSE = 0.55  # the same of what is drawn in larger pixels, in these
+_SHARP = 0.4  # standard deviation in pixels of the spread that drawing has itself, beside that of pixels
+_COARSE = 1.25  # pixels from which the crop's own are seen in the picture
 _LOSSLESS = 96  # JPEG quality from which nothing is seen of it
+_GREY = 4.0  # levels by which the channels of a grey may differ
+_EVEN = 73.6  # standard deviation of what is even over 0 to 255
 _FEATHER = 0.1  # heights over which copies of a background run into each other
 _OVERLAP = 0.5  # heights in which the seam of two patches is looked for
 _PLACES = 8  # tried for each patch
@@ -198,9 +203,7 @@ class Styles:
         ScriptoriumError: a store that is missing, broken, or empty.
     """
 
-    def __init__(
-        self, config: Settings, height: int, floor: float, seed: int = 0, max_bytes: int = 64 << 20
-    ) -> None:
+    def __init__(self, config: Settings, height: int, floor: float, seed: int = 0, max_bytes: int = 64 << 20) -> None:
         self._config, self._height, self._floor = config, height, floor
         self._seed, self._max = seed, max_bytes
         self.stores = [Store(path) for path in config.stores]
@@ -289,10 +292,20 @@ class Variation:
 
     # -- letters ----------------------------------------------------------------------------------------------
 
-    def distance(self, mask: Mask, ppem: int) -> float:
-        """How far a face is from the style's letters, by the stroke width and slant of a text drawn in it."""
-        stroke, slant = strokes(mask)
-        return abs(math.log(max(stroke / ppem, 1e-3) / max(self.stroke, 1e-3))) + 2 * abs(slant - self.slant)
+    @property
+    def weights(self) -> tuple[int, int]:
+        """The weights (OS/2) of faces that may have strokes as wide as these."""
+        return _WEIGHTS[bisect_right(_STROKES, self.stroke)]
+
+    @property
+    def italic(self) -> bool:
+        """Whether the letters lean as those of italic faces do."""
+        return self.slant > 0.7 * _ITALIC
+
+    def suits(self, mask: Mask, ppem: int) -> float:
+        """How far a face is from the style, by a text drawn in it: 0 to 1 where changed strokes make up for that."""
+        width = strokes(mask)[0] / ppem
+        return abs(math.log(max(width, 1e-3) / max(self.stroke, 1e-3))) / math.log(_GROWN)
 
     def take_face(self, italic: bool) -> None:
         """Slant an italic face only by what its letters lack."""
@@ -346,7 +359,7 @@ class Variation:
         more room, and stands on the same line.
         """
         left, top, right, bottom = (
-            max(margin, _NARROWEST * self._height if k % 2 == 0 else -0.1 * self.look.height)
+            max(margin, _NARROWEST * self._height if k % 2 == 0 else _CLOSEST * self.look.height)
             for k, margin in enumerate(self._margins)
         )
         room = self._height - top - bottom
@@ -445,7 +458,9 @@ class Variation:
         look = self.look
         draws = rng.standard_normal(6).tolist()
         light, share = math.exp(0.15 * vary * draws[0]), 0.35 * vary * draws[1]
-        b, g, r = (light * math.exp(0.08 * vary * d) for d in draws[2:5])
+        # What was scanned in grey stays so.
+        hue = 0.08 * vary * min(max(_chroma(look.mean), _chroma(look.ink)) / 40, 1.0)
+        b, g, r = (light * math.exp(hue * d) for d in draws[2:5])
         self._gains, self._shift = (b, g, r), 25.0 * vary * draws[5]
         # Nearer to the ground, or further away.
         share = math.exp(max(-0.4, min(share, 0.6)))
@@ -462,7 +477,6 @@ class Variation:
         ring: Mask | None,
         lines: tuple[float, float],
         em: float,
-        backgrounds: Backgrounds,
         rng: np.random.Generator,
     ) -> None:
         """Lay shadow, rim and ink over the ground, all as sharp as the crop.
@@ -473,16 +487,14 @@ class Variation:
             ring: around the letters.
             lines: top and bottom of the text, pixels.
             em: size of its type, pixels.
-            backgrounds: has textures for the ink.
             rng: draws noise.
         """
         look = self.look
         # Letters with much above and below them are smaller in a picture of the same height: as if seen from farther
         # off, but not less sharply.
         self._pixel = look.scale * min(em / look.em, 1.0)
-        own = _COARSE * self._pixel if self._coarse else _SHARP
         blur = look.blur * self._pixel * math.exp(0.3 * self._config.vary * float(rng.standard_normal()))
-        sigma = math.sqrt(max(blur * blur - own * own, 0.0))
+        sigma = math.sqrt(max(blur * blur - _SHARP * _SHARP, 0.0))
         # The ink's colour was measured in the middle of strokes, of which blur had taken its part already.
         left = _left_by(sigma, max(self.stroke * em, 0.5))
         made_up = min(1 / left, _MOST)
@@ -496,12 +508,7 @@ class Variation:
             ground.lay((0.0, 0.0, 0.0), cast, look.shadow.strength)
         if look.outline is not None:
             ground.lay(self._toned(look.outline.colour), whole, 1.0)
-        ground.lay_image(self._inked(alpha.shape[0], alpha.shape[1], colour, lines, backgrounds, rng), alpha, 1.0)
-
-    @property
-    def _coarse(self) -> bool:
-        """Whether the crop's pixels are larger than the picture's, and were saved so that it shows."""
-        return self._pixel > 1.25 and self.look.quality < _LOSSLESS
+        ground.lay_image(self._inked(alpha.shape[0], alpha.shape[1], colour, lines, em, rng), alpha, 1.0)
 
     def _legible(self, ground: Image, seen: float) -> Colour:
         """The ink's colour, its luminance changed where it would differ too little from a ground's to be read.
@@ -519,9 +526,7 @@ class Variation:
         return with_luminance(colour, under - least if darker else under + least)
 
     def _toned(self, colour: Colour) -> Colour:
-        b, g, r = (
-            min(max(c * gain + self._shift, 0.0), 255.0) for c, gain in zip(colour, self._gains, strict=True)
-        )
+        b, g, r = (min(max(c * gain + self._shift, 0.0), 255.0) for c, gain in zip(colour, self._gains, strict=True))
         return b, g, r
 
     def _inked(
@@ -530,7 +535,7 @@ class Variation:
         width: int,
         colour: Colour,
         lines: tuple[float, float],
-        backgrounds: Backgrounds,
+        em: float,
         rng: np.random.Generator,
     ) -> Image:
         """What the ink looks like everywhere, height × width × 3."""
@@ -545,8 +550,8 @@ class Variation:
         fine = min(look.noise, look.texture)
         rough = math.sqrt(look.texture**2 - fine**2)
         if rough > 1:
-            detail = backgrounds.detail(height, width, rng).astype(np.float32)
-            image += ((detail - 128) * np.float32(rough / 42))[..., None]
+            blots = banks.clouds(height, width, 2 * self.stroke * em, rng).astype(np.float32)
+            image += ((blots - 127.5) * np.float32(rough / _EVEN))[..., None]
         if fine > 0.5:
             noise = banks.window(banks.grain_grey(), height, width, rng).astype(np.float32)
             image += ((noise - 128) * np.float32(fine / banks.SPREAD))[..., None]
@@ -555,20 +560,24 @@ class Variation:
     # -- what the file went through ---------------------------------------------------------------------------
 
     def degrade(self, image: Image, rng: np.random.Generator) -> Image:
-        """Save a picture, height × width × 3, as the crop was saved: as JPEG, in its own pixels if they were larger."""
-        look = self.look
-        if look.quality >= _LOSSLESS:
-            return image
-        quality = look.quality + 15 * self._config.vary * float(rng.standard_normal())
-        # Scaling down takes most of what blocks show.
-        quality = 100 - (100 - quality) * min(self._pixel, 1.0)
+        """Save a picture, height × width × 3, as the crop was saved: in its own pixels if they were larger, as JPEG."""
+        pixel, quality = self._pixel, self.look.quality
         height, width = image.shape[:2]
-        if self._coarse:
-            size = (max(4, round(width / self._pixel)), max(4, round(height / self._pixel)))
+        coarse = pixel > _COARSE
+        if coarse:
+            size = (max(4, round(width / pixel)), max(4, round(height / pixel)))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        file = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, int(min(max(quality, 10), 98))))[1]
-        image = cv2.imdecode(file, cv2.IMREAD_COLOR)
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) if self._coarse else image
+        if quality < _LOSSLESS:
+            # Scaling down takes most of what blocks show.
+            lost = (100 - quality - 15 * self._config.vary * float(rng.standard_normal())) * min(pixel, 1.0)
+            wanted = int(min(max(100 - lost, 10), 98))
+            file = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, wanted))[1]
+            image = cv2.imdecode(file, cv2.IMREAD_COLOR)
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) if coarse else image
+
+
+def _chroma(colour: Colour) -> float:
+    return max(max(colour) - min(colour) - _GREY, 0.0)
 
 
 def _seams(

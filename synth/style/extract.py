@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.compose.background import UnusablePicture, read_picture
-from synth.handwriting.extract import strokes
 from synth.style.frame import frame
 from synth.style.ground import fill, ghost, reach
 from synth.style.ink import luminance_of, middle_of, painted
 from synth.style.mask import FLAT, Found, contrast, find_text
+from synth.style.measure import Unmeasurable, jpeg_quality, measure, stroke_width
 from synth.style.style import Image, Style
 
 LOWEST: Final = 8
@@ -40,6 +40,7 @@ NO_GROUND: Final = "hardly any ground beside the text"
 FAINT: Final = "ink and ground hardly differ"
 DOUBTFUL: Final = "mask or background in doubt"
 
+_BLOCKS: Final = 200
 _SEED: Final = 0x5374796C  # of the grain: the same crop has the same background every time
 _GROUND: Final = 0.08  # of a crop that must be ground
 _LEAST_CONTRAST: Final = 10.0  # levels
@@ -66,7 +67,7 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
     Raises:
         Unusable: no style can be taken from it.
     """
-    image = _kept(image)
+    whole, image = image, _kept(image)
     if contrast(image) < FLAT:
         raise Unusable(ONE_COLOUR)
     found = find_text(image)
@@ -89,7 +90,10 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
     difference = float(np.linalg.norm(np.median(image[core], axis=0) - np.median(background[core], axis=0)))
     if difference < _LEAST_CONTRAST:
         raise Unusable(FAINT)
-    stroke, slant = strokes(mask)
+    try:
+        measures = measure(image, mask)
+    except Unmeasurable as problem:
+        raise Unusable(str(problem)) from None
     confidence = _confidence(found, image, background, mask, hole, difference)
     if confidence < DOUBT:
         raise Unusable(DOUBTFUL, f"confidence {confidence:.2f}")
@@ -106,14 +110,15 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
         shadow=ink.shadow,
         quad=lies.quad,
         angle=lies.angle,
-        slant=slant,
+        slant=measures.slant,
         height=lies.height,
         baseline=lies.baseline,
-        stroke=stroke,
+        stroke=stroke_width(mask),
         margins=_margins(lies.quad, lies.height, image),
-        blur=0.0,
-        noise=0.0,
-        quality=100,
+        blur=measures.blur,
+        noise=measures.noise,
+        # Of a crop that is scaled down nothing shows how it was saved.
+        quality=jpeg_quality(image[:, : _blocks(image)]) if image.shape == whole.shape else 100,
         contrast=abs(tone - ground),
         label=label,
         font="",
@@ -133,6 +138,11 @@ def _kept(image: Image) -> Image:
     if size[0] < LOWEST:
         raise Unusable(LONG, f"{width}×{height}")
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _blocks(image: Image) -> int:
+    """Columns from the left that hold enough of JPEG's blocks to know its quality by."""
+    return 8 * max(1, _BLOCKS // max(1, image.shape[0] // 8))
 
 
 def _at_size(mask: Image, image: Image) -> Image:

@@ -14,6 +14,7 @@ from synth.style.style import Colour, Image, Outline, Shadow
 
 _RIM: Final = 28.0  # levels by which a rim differs from ink, ground and all between
 _RIM_SHARE: Final = 0.3  # of the ink's contrast; less is what sharpening does
+_BEGINS: Final = 0.05  # of the text's height: a rim that begins further out is something else
 _CAST: Final = 0.16  # of the ground's luminance that a shadow takes, at least
 _FAR: Final = 0.16  # of the text's height to which a shadow or a rim reaches
 
@@ -99,7 +100,7 @@ def _outline(image: Image, mask: Image, background: Image, ink: NDArray[np.float
         even = float(np.linalg.norm(np.median(np.abs(here - colour), axis=0)))
         if beside > max(_RIM, _RIM_SHARE * length, 1.5 * even):
             rim.append(colour)
-        elif rim:
+        elif rim or d > max(3, _BEGINS * height):
             break
     if not rim:
         return None
@@ -113,20 +114,17 @@ def _shadow(image: Image, mask: Image, background: Image, height: float) -> Shad
     ground = cv2.cvtColor(background, cv2.COLOR_BGR2GRAY).astype(np.float32)
     near = cv2.dilate(inked.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     lost = np.where(near, 0.0, (ground - grey) / np.maximum(ground, 24.0)).astype(np.float32)
-    best: tuple[float, int, int] | None = None
+    best = (0.0, 0, 0)
     for far in sorted({2, max(2, round(0.06 * height)), max(3, round(0.1 * height)), max(3, round(_FAR * height))}):
-        for dx, dy in ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)):
+        for dx, dy in ((1, 0), (1, 1), (0, 1), (-1, 1)):
             step = far if 0 in (dx, dy) else max(1, round(far * 0.7))
-            there = _moved(inked, dx * step, dy * step) & ~near
-            against = _moved(inked, -dx * step, -dy * step) & ~near
-            here = there & ~against
-            other = against & ~there
-            if here.sum() < 20 or other.sum() < 20:
+            there, against = _moved(inked, dx * step, dy * step), _moved(inked, -dx * step, -dy * step)
+            one, other = (mask.view(np.uint8) for mask in (there & ~against & ~near, against & ~there & ~near))
+            if min(cv2.countNonZero(one), cv2.countNonZero(other)) < 20:
                 continue
-            taken = float(np.median(lost[here])) - max(0.0, float(np.median(lost[other])))
-            if best is None or taken > best[0]:
-                best = taken, dx * step, dy * step
-    if best is None or best[0] < _CAST:
+            a, b = cv2.mean(lost, one)[0], cv2.mean(lost, other)[0]
+            best = max(best, (a - max(b, 0.0), dx * step, dy * step), (b - max(a, 0.0), -dx * step, -dy * step))
+    if best[0] < _CAST:
         return None
     return Shadow(best[1] / height, best[2] / height, min(1.0, best[0]))
 

@@ -21,7 +21,8 @@ _AREA: Final = 72_000  # pixels of a crop that are worked on, at most
 _SAUVOLA: Final = 0.15  # k of Sauvola and Pietikäinen, "Adaptive document image binarization" (2000)
 _SAMPLED: Final = 3000  # pixels from which cluster centres are found
 _SPECK: Final = 0.035  # of the crop's height: smaller parts are dust
-_FRAME: Final = 0.34  # of the crop's height: what is thicker than that is no stroke
+_FRAME: Final = 0.34  # of the crop's height: what is thicker than that and reaches its border is no stroke
+_MASSIVE: Final = 0.6  # the same, anywhere
 
 
 @dataclass(slots=True)
@@ -156,9 +157,9 @@ class _Picture:
         centres = np.stack([part.mean(0) for part in np.array_split(sample[order], count)])
         for _ in range(8):
             nearest = _nearest(sample, centres)
-            moved = np.stack(
-                [sample[nearest == k].mean(0) if (nearest == k).any() else centres[k] for k in range(count)]
-            )
+            members = (nearest[:, None] == np.arange(count)).astype(np.float64)
+            sizes = members.sum(0)[:, None]
+            moved = np.where(sizes > 0, members.T @ sample / np.maximum(sizes, 1), centres)
             if np.abs(moved - centres).max() < 0.2:
                 break
             centres = moved
@@ -188,26 +189,29 @@ class _Candidate:
 def _judge(picture: _Picture, mask: Image) -> _Candidate | None:
     """The line of text in a mask, and how good it is; None where there is none."""
     height, width = picture.height, picture.width
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
     if count < 2 or count > 60 + width * height / 60:
         return None
     x, y, w, h, area = (stats[1:, k].astype(np.float64) for k in range(5))
     thickness = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
-    widest = _widest(labels, thickness, count)
+    thick, massive = (_thicker(labels, thickness, share * height / 2, count) for share in (_FRAME, _MASSIVE))
     speck = np.maximum(w, h) < max(2.0, _SPECK * height)
     left, top, right, bottom = x <= 0, y <= 0, x + w >= width, y + h >= height
     sides = left.astype(int) + top + right + bottom
-    frame = (widest > _FRAME * height) & (sides >= 1)
-    frame |= widest > 0.6 * height
+    frame = massive | (thick & (sides >= 1))
     frame |= (sides >= 3) & (w > 0.5 * width)
     frame |= left & right & ((h < 0.3 * height) | (top | bottom))
     frame |= (w > 6 * h) & (top | bottom) & (w > 0.4 * width)
     frame |= (h >= 0.95 * height) & (left | right) & (w < 0.25 * height)
+    for number in np.flatnonzero(~frame & (sides >= 1) & (w > 0.5 * width) & (area < 0.3 * w * h)):
+        # The edge of a board, not level: long, thin, and of one part.
+        points = np.column_stack(np.nonzero(labels == number + 1))
+        _, spans, _ = cv2.minAreaRect(points.astype(np.float32))
+        frame[number] = min(spans) < 0.12 * height
     usable = ~speck & ~frame
     if not usable.any():
         return None
-    cy = centres[1:, 1]
-    line = _line(usable, x, y, w, h, area, cy, top, bottom, height, width)
+    line = _line(usable, x, y, w, h, top, bottom, sides, height)
     if line is None:
         return None
     kept, lines, slope = line
@@ -228,12 +232,10 @@ def _line(
     y: NDArray[Any],
     w: NDArray[Any],
     h: NDArray[Any],
-    area: NDArray[Any],
-    cy: NDArray[Any],
     top: NDArray[np.bool_],
     bottom: NDArray[np.bool_],
+    sides: NDArray[Any],
     height: int,
-    width: int,
 ) -> tuple[NDArray[np.bool_], int, float | None] | None:
     """Which parts make the main line, how many lines there are, and how the line slopes."""
     cx = x + w / 2
@@ -258,7 +260,7 @@ def _line(
         off = my - at
     kept = usable & (np.abs(off) < 0.75 * reference) & ~(outside & (np.abs(off) > 0.45 * reference))
     # Dots, accents and signs near it.
-    near = usable & ~kept & (h < 0.6 * reference) & (np.abs(off) < 1.1 * reference) & ~top & ~bottom
+    near = usable & ~kept & (h < 0.6 * reference) & (np.abs(off) < 1.1 * reference) & (sides == 0)
     if not kept.any():
         return None
     others = inner & ~kept & ~near & (h > 0.55 * reference) & ~top & ~bottom
@@ -269,16 +271,11 @@ def _line(
     return kept | near, lines, slope if tall.sum() >= 3 else None
 
 
-def _widest(labels: NDArray[Any], thickness: NDArray[Any], count: int) -> NDArray[np.float64]:
-    """The width of each part where it is widest."""
-    inked = np.flatnonzero(thickness.ravel() > 0.9 * cv2.dilate(thickness, _SQUARE).ravel())
-    names, sizes = labels.ravel()[inked], thickness.ravel()[inked]
-    order = np.lexsort((sizes, names))
-    names = names[order]
-    widest = np.zeros(count)
-    # Of each part the last one, which is the largest, stands.
-    widest[names] = sizes[order]
-    return 2 * widest[1:]
+def _thicker(labels: NDArray[Any], thickness: NDArray[Any], half: float, count: int) -> NDArray[np.bool_]:
+    """Which parts are somewhere more than `half` pixels from their contour."""
+    found = np.zeros(count, np.bool_)
+    found[labels[thickness > half]] = True
+    return found[1:]
 
 
 def _fitted(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any]) -> tuple[float, float]:
@@ -374,10 +371,14 @@ def _features(
 # likely the first of them covers two thirds of the text and no more than half as much beside it.
 # fmt: off
 _CHOICE: Final = np.array((
-    0.41, -1.12, -0.19, -1.12, -1.07, 2.45, 0.60, 0.18, -1.52, -1.42, 0.65, 0.25, 0.07, 1.63, 0.54, 0.36, 0.06, -1.22, -0.29, -0.95, -0.44, -0.18, 1.47, 1.12, 1.45, 1.67, 1.18, 0.88, -0.80, 0.23, -0.66, 0.11, 0.20, -1.06, -0.04, -0.16, 0.39, -0.47, 0.00,
+    0.41, -1.12, -0.19, -1.12, -1.07, 2.45, 0.60, 0.18, -1.52, -1.42, 0.65, 0.25, 0.07, 1.63, 0.54, 0.36, 0.06, -1.22,
+    -0.29, -0.95, -0.44, -0.18, 1.47, 1.12, 1.45, 1.67, 1.18, 0.88, -0.80, 0.23, -0.66, 0.11, 0.20, -1.06, -0.04,
+    -0.16, 0.39, -0.47, 0.00,
 ))
 _BELIEF: Final = np.array((
-    -1.01, -0.24, -1.05, -0.79, -0.97, 0.30, 0.25, 0.84, -1.71, -0.61, -0.33, -0.50, -0.21, 0.22, -0.06, -0.21, 0.33, 0.49, -1.24, -0.53, -0.20, -0.49, -0.29, -0.56, 1.25, 1.08, 1.94, -0.26, -0.42, 0.51, 0.18, 0.04, 1.04, 0.60, 0.08, 0.02, 0.50, -0.94, -1.85,
+    -1.01, -0.24, -1.05, -0.79, -0.97, 0.30, 0.25, 0.84, -1.71, -0.61, -0.33, -0.50, -0.21, 0.22, -0.06, -0.21, 0.33,
+    0.49, -1.24, -0.53, -0.20, -0.49, -0.29, -0.56, 1.25, 1.08, 1.94, -0.26, -0.42, 0.51, 0.18, 0.04, 1.04, 0.60,
+    0.08, 0.02, 0.50, -0.94, -1.85,
 ))
 # fmt: on
 _SQUARE: Final = np.ones((3, 3), np.uint8)

@@ -266,16 +266,16 @@ def jpeg_quality(image: Image) -> int:
     # Clipped pixels are no longer what the coefficients say.
     clipped = ((blocks == 0) | (blocks == 255)).any((2, 3)).reshape(-1)
     found = np.abs(found[~clipped]).reshape(-1, 64)[:, 1:]
-    tables = _tables()
+    told = found > 1.5
+    coefficient, found = np.nonzero(told)[1], found[told]
     best, quality = 3.0, 100
-    for number, table in zip(_QUALITIES, tables, strict=True):
-        steps = table[1:]
-        asked = (found > 1.5) & (steps >= 4)
+    for number, table in zip(_QUALITIES, _tables(), strict=True):
+        steps = table[1:][coefficient]
+        asked = steps >= 4
         count = int(np.count_nonzero(asked))
         if count < 12:
             continue
-        steps = np.broadcast_to(steps, found.shape)[asked]
-        values = found[asked]
+        steps, values = steps[asked], found[asked]
         hit = np.abs(values - steps * np.round(values / steps)) < 1.0
         chance = np.minimum(2.0 / steps, 1.0)
         score = (np.count_nonzero(hit) - chance.sum()) / math.sqrt(max(float((chance * (1 - chance)).sum()), 1e-9))
