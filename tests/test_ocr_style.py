@@ -148,10 +148,7 @@ def test_adversaries_learn_from_their_own_part_alone() -> None:
     def gradients(loss: Callable[[Restyled], Any]) -> dict[str, list[Any]]:
         model.clear_gradients()
         loss(model(targets.images)).backward()
-        return {
-            name: [None if p.grad is None else p.grad.numpy().copy() for p in trained[name]]
-            for name in sides
-        }
+        return {name: [None if p.grad is None else p.grad.numpy().copy() for p in trained[name]] for name in sides}
 
     judges = gradients(lambda made: judges_loss(model, made, targets))
     deceit = gradients(lambda made: deceit_loss(model, made, targets))

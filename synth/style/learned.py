@@ -39,6 +39,7 @@ from synth.recipe import Recipe
 from synth.render.line import Ink
 from synth.sample import Sample
 from synth.shards.record import Record, pack_polygons
+from synth.style.draw import Styles
 from synth.style.engine import open_engine
 from synth.style.pairs import PlainWriter, on_ground
 from synth.style.store import Store
@@ -162,6 +163,10 @@ class LearnedLines:
         return self._pipeline.book
 
     @property
+    def styles(self) -> Styles | None:  # noqa: D102
+        return self._pipeline.styles
+
+    @property
     def warnings(self) -> list[str]:  # noqa: D102
         return self._pipeline.warnings
 
@@ -180,12 +185,7 @@ class LearnedLines:
 
     def inputs(self) -> dict[str, Any]:
         """See `Pipeline.inputs`; with the digest of the network."""
-        styles = [{"name": store.folder.name, "sha256": store.digest} for store in self._stores]
-        return {
-            **self._pipeline.inputs(),
-            "styles": styles,
-            "style_engine": {"name": "learned", "sha256": self.engine.digest},
-        }
+        return {**self._pipeline.inputs(), "style_model": self.engine.digest}
 
     def head(self) -> dict[str, Any]:
         """See `Pipeline.head`."""
@@ -286,7 +286,12 @@ class LearnedLines:
 
     def file(self, number: int) -> Path:
         """Where a block is, or will be."""
-        return self._stores[0].folder / "learned" / self.name / f"{number:06d}.block"
+        return self.folder / f"{number:06d}.block"
+
+    @property
+    def folder(self) -> Path:
+        """Where all blocks are."""
+        return self._stores[0].folder / "learned" / self.name
 
     def bake(self, number: int) -> bytes:
         """Make the pictures of a block.
@@ -443,6 +448,10 @@ def placed(
     warp = warp.then(geometry.rotation(angle, (reach / 2, tall / 2)))
     corners = warp.forward(np.array(((0, 0), (columns, 0), (columns, rows), (0, rows)), np.float32))
     (x0, y0), (x1, y1) = corners.min(0).tolist(), corners.max(0).tolist()
+    if y1 - y0 > height:  # slanted letters of a short line may still rise too high
+        warp = warp.then(geometry.scaling(height / (y1 - y0)))
+        corners = warp.forward(np.array(((0, 0), (columns, 0), (columns, rows), (0, rows)), np.float32))
+        (x0, y0), (x1, y1) = corners.min(0).tolist(), corners.max(0).tolist()
     half = (y1 - y0) / 2
     middle = min(max(middle, half), max(height - half, half))
     warp = warp.then(geometry.translation(margins[0] - x0, middle - (y0 + y1) / 2))
