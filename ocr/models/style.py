@@ -2,10 +2,10 @@
 
 The generator is that of Wu et al., "Editing Text in the Wild" (2019), SRNet: one network turns the plain text into
 letters of the look, guided by their middle lines; one paints the background without its text; one lays the letters on
-it. Four things differ, all because the plain letters lie where the styled ones are to be (see `synth.style.pairs`), and
-because it is to be light: the plain text's features reach the decoder at every scale, and the look as its mean over the
-picture beside its own features; middle lines, letters and their coverage share a decoder; and the last network adds to
-what coverage, letters and background make by themselves.
+it. It differs where that lets a light network learn in little time. As the plain letters lie where the styled ones are
+to be (see `synth.style.pairs`), their features reach the decoder at every scale; middle lines, letters and coverage
+share a decoder. And what can be taken from the picture of the look is not painted anew: the background where no text
+covers it, and the colours of the letters; the last network adds to letters laid on the background by their coverage.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ocr.registry import Registry
 
 _LEVELS = 3  # halvings of the resolution
 _FUSED = 2  # the last network's: it has only to blend
+_COLOURS = 4  # that letters are painted with: fill, rim, side, shadow
 
 
 class Restyled(NamedTuple):
@@ -106,8 +107,36 @@ class _Residual(nn.Layer):
         return F.relu(x + self.second(self.first(x)))
 
 
+def _last(in_channels: int, out_channels: int) -> Any:
+    """A convolution whose results are small at first."""
+    return nn.Conv2D(in_channels, out_channels, 3, padding=1, weight_attr=nn.initializer.Normal(0.0, 0.01))
+
+
+class _Inpainter(nn.Layer):
+    """From the picture of a look to its background, and the features that it was made of.
+
+    Where there is no text the background is the picture itself; what covers it is learnt from what is beneath.
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        self.encode = _Encoder(3, width, _LEVELS)
+        self.blocks = nn.Sequential(*(_Residual(width << _LEVELS) for _ in range(blocks)))
+        self.decode = _Decoder(width, _LEVELS)
+        self.cover, self.fill = nn.Conv2D(width, 1, 3, padding=1), nn.Conv2D(width, 3, 3, padding=1)
+
+    def forward(self, style: Any) -> tuple[Any, list[Any]]:
+        features = self.encode(style)
+        features = self.decode(self.blocks(features[-1]), features)
+        covered = F.sigmoid(self.cover(features[0]))
+        return (1 - covered) * style + covered * F.tanh(self.fill(features[0])), features
+
+
 class _Converter(nn.Layer):
-    """From the picture of a look and a plain text to middle lines, letters and their coverage."""
+    """From the picture of a look, what the inpainter saw in it, and a plain text to middle lines, letters and coverage.
+
+    Letters are painted in a few colours, each a weighed mean of the picture's own.
+    """
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
@@ -118,9 +147,11 @@ class _Converter(nn.Layer):
         self.decode = _Decoder(width, _LEVELS)
         self.line = nn.Conv2D(width, 1, 3, padding=1)
         self.guide = ConvNorm(width + 1, width)
-        self.paint, self.cover = nn.Conv2D(width, 3, 3, padding=1), nn.Conv2D(width, 1, 3, padding=1)
+        self.cover = nn.Conv2D(width, 1, 3, padding=1)
+        self.find, self.mix = nn.Conv2D(width, _COLOURS, 3, padding=1), nn.Conv2D(width, _COLOURS, 3, padding=1)
+        self.paint = _last(width, 3)
 
-    def forward(self, style: Any, plain: Any) -> tuple[Any, Any, Any]:
+    def forward(self, style: Any, seen: Any, plain: Any) -> tuple[Any, Any, Any]:
         look, letters = self.look(style)[-1], self.plain(plain)
         # By a sum: paddle2onnx writes the unknown width into what it makes of `expand_as`.
         everywhere = look * 0.0 + look.mean(axis=[2, 3], keepdim=True)
@@ -128,23 +159,16 @@ class _Converter(nn.Layer):
         fine = self.decode(deep, letters)[0]
         skeleton = F.sigmoid(self.line(fine))
         guided = self.guide(paddle.concat([fine, skeleton], axis=1))
-        return skeleton, F.tanh(self.paint(guided)), F.sigmoid(self.cover(guided))
-
-
-class _Inpainter(nn.Layer):
-    """From the picture of a look to its background, and the features that it was made of."""
-
-    def __init__(self, width: int, blocks: int) -> None:
-        super().__init__()
-        self.encode = _Encoder(3, width, _LEVELS)
-        self.blocks = nn.Sequential(*(_Residual(width << _LEVELS) for _ in range(blocks)))
-        self.decode = _Decoder(width, _LEVELS)
-        self.paint = nn.Conv2D(width, 3, 3, padding=1)
-
-    def forward(self, style: Any) -> tuple[Any, list[Any]]:
-        features = self.encode(style)
-        features = self.decode(self.blocks(features[-1]), features)
-        return F.tanh(self.paint(features[0])), features
+        mask = F.sigmoid(self.cover(guided))
+        found, shares = F.sigmoid(self.find(seen)), F.softmax(self.mix(guided), axis=1)
+        text = F.tanh(self.paint(guided))
+        for number in range(_COLOURS):
+            weights = found[:, number : number + 1]
+            # Where nothing is found the colour is grey, as the ground is that letters are learnt on.
+            total = weights.sum(axis=[2, 3], keepdim=True) + 1.0
+            colour = (weights * style).sum(axis=[2, 3], keepdim=True) / total
+            text = text + mask * shares[:, number : number + 1] * colour
+        return skeleton, paddle.clip(text, -1.0, 1.0), mask
 
 
 class _Fuser(nn.Layer):
@@ -154,14 +178,14 @@ class _Fuser(nn.Layer):
         super().__init__()
         self.encode = _Encoder(4, width, _FUSED)
         self.decode = _Decoder(width, _FUSED)
-        self.paint = nn.Conv2D(width, 3, 3, padding=1)
+        self.paint = _last(width, 3)
 
     def forward(self, text: Any, mask: Any, background: Any, features: list[Any]) -> Any:
         own = self.encode(paddle.concat([text, mask], axis=1))
-        # A loop of Paddle's export would know no comprehension over a list of layers' results.
         others = [own[0] + features[0], own[1] + features[1]]
         change = F.tanh(self.paint(self.decode(own[2] + features[2], others)[0]))
-        return paddle.clip(mask * text + (1 - mask) * background + change, -1.0, 1.0)
+        # Letters hold their own coverage already: they stand on grey, which is zero.
+        return paddle.clip(text + (1 - mask) * background + change, -1.0, 1.0)
 
 
 class SRNet(nn.Layer):
@@ -191,8 +215,8 @@ class SRNet(nn.Layer):
                 W multiples of 8.
         """
         style, plain = images[:, :3], images[:, 3:]
-        skeleton, text, mask = self.conversion(style, plain)
         background, features = self.inpainting(style)
+        skeleton, text, mask = self.conversion(style, features[0], plain)
         return Restyled(skeleton, text, mask, background, self.fusion(text, mask, background, features))
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 import cv2
@@ -41,6 +40,7 @@ GROUND = 127
 """Grey level on which the plain target and the styled text without background stand."""
 
 _ATTEMPTS = 200
+_STRETCH = 1.6  # by which a plain letter is stretched or squeezed at most
 _SOFTENING = frozenset({"blur", "defocus", "motion", "downscale"})
 """Pixel operations that letters show by themselves; all others need what the letters stand on."""
 
@@ -303,8 +303,8 @@ class Pairs:
 def aligned(plain: Ink, styled: Ink) -> Image:
     """The mask of a text in one face, its letters moved and stretched to where another face has them.
 
-    The map is linear over each unit and each gap, and between top, baseline and bottom. Where the two faces have units
-    in another order, or one over the other, those do not count.
+    The map is linear over each unit and each gap, and between top, baseline and bottom; units are stretched within bounds.
+    Where the two faces have units in another order, or one over the other, those do not count.
 
     Args:
         plain, styled: of the same units.
@@ -317,15 +317,20 @@ def aligned(plain: Ink, styled: Ink) -> Image:
     there, here = styled.boxes[shown], plain.boxes[shown]
     order = np.argsort(there[:, 0] + there[:, 2], kind="stable")
     there, here = there[order], here[order]
-    x = [(0.0, 0.0)]
-    for (a, b), (c, d) in zip(pairwise(there), pairwise(here), strict=True):
-        # Both sides of a gap; of letters that touch, the place where they do.
-        sides = [(float(a[2]), float(c[2])), (float(b[0]), float(d[0]))]
-        if min(sides[1][0] - sides[0][0], sides[1][1] - sides[0][1]) < 1:
-            sides = [((sides[0][0] + sides[1][0]) / 2, (sides[0][1] + sides[1][1]) / 2)]
-        for to, of in sides:
-            if to - x[-1][0] >= 1 and of - x[-1][1] >= 1 and to <= columns - 1 and of <= plain_columns - 1:
-                x.append((to, of))
+    x: list[tuple[float, float]] = [(0.0, 0.0)]
+    for to, of in zip(there, here, strict=True):
+        width = float(of[2] - of[0])
+        # A bar that becomes a letter with serifs would be a block: it stays a bar, in the middle of its place.
+        half = min(max(float(to[2] - to[0]), width / _STRETCH), width * _STRETCH) / 2
+        middle = float(to[0] + to[2]) / 2
+        for knot in ((middle - half, float(of[0])), (middle + half, float(of[2]))):
+            if (
+                knot[0] - x[-1][0] >= 1
+                and knot[1] - x[-1][1] >= 1
+                and knot[0] <= columns - 1
+                and knot[1] <= plain_columns - 1
+            ):
+                x.append(knot)
     x.append((float(columns), float(plain_columns)))
     y = [(0.0, 0.0)]
     if 1 <= styled.baseline <= rows - 1 and 1 <= plain.baseline <= plain_rows - 1:
