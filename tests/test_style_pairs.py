@@ -164,13 +164,13 @@ def bars(places: list[tuple[int, int]], rows: int, width: int, baseline: float) 
 
 
 def test_letters_are_moved_to_where_others_are() -> None:
-    plain = bars([(0, 8), (12, 30), (40, 50)], 20, 50, 15)
-    styled = bars([(0, 20), (22, 26), (30, 60)], 40, 60, 30)
+    plain = bars([(0, 10), (12, 30), (40, 50)], 20, 50, 15)
+    styled = bars([(0, 16), (22, 36), (44, 60)], 40, 60, 30)
     found = aligned(plain, styled)
     assert found.shape == (40, 60)
     # Gaps and bars lie where those of the styled letters do.
-    assert (found[:, 20:22] == 0).all() and (found[:, 27:29] == 0).all()
-    assert (found[1:-1, 1:19] > 250).all() and (found[1:-1, 22:26] > 150).all() and (found[1:-1, 31:59] > 250).all()
+    assert (found[:, 17:21] == 0).all() and (found[:, 37:43] == 0).all()
+    assert (found[1:-1, 1:15] > 250).all() and (found[1:-1, 23:35] > 250).all() and (found[1:-1, 45:59] > 250).all()
     # In any order of units, as from right to left.
     backwards = [
         ink(each.mask, [tuple(box) for box in each.boxes[::-1].tolist()], each.baseline) for each in (plain, styled)
@@ -183,6 +183,15 @@ def test_letters_are_moved_to_where_others_are() -> None:
     assert (low[1:29, 5] > 250).all() and (low[31:, 5] == 0).all()
     # The same face moves nothing.
     np.testing.assert_array_equal(aligned(styled, styled), styled.mask)
+
+
+def test_a_bar_in_the_place_of_a_broad_letter_stays_a_bar() -> None:
+    found = aligned(bars([(0, 4), (10, 20)], 10, 20, 8), bars([(0, 30), (40, 50)], 10, 50, 8))[5]
+    assert (found > 127).sum() == pytest.approx(1.6 * 4 + 10, abs=2)
+    assert (found[13:17] > 250).all() and (found[:10] == 0).all() and (found[20:38] == 0).all()
+    # And one that is to be narrow is squeezed no further than that.
+    found = aligned(bars([(0, 16), (30, 40)], 10, 40, 8), bars([(8, 12), (30, 40)], 10, 40, 8))[5]
+    assert (found > 127).sum() == pytest.approx(10 + 10, abs=2)
 
 
 def test_units_in_another_order_do_not_tear_the_line() -> None:

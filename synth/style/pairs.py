@@ -41,6 +41,7 @@ GROUND = 127
 
 _ATTEMPTS = 200
 _STRETCH = 1.6  # by which a plain letter is stretched or squeezed at most
+_FAR = 1e6  # pixels; beyond all masks
 _SOFTENING = frozenset({"blur", "defocus", "motion", "downscale"})
 """Pixel operations that letters show by themselves; all others need what the letters stand on."""
 
@@ -303,8 +304,8 @@ class Pairs:
 def aligned(plain: Ink, styled: Ink) -> Image:
     """The mask of a text in one face, its letters moved and stretched to where another face has them.
 
-    The map is linear over each unit and each gap, and between top, baseline and bottom; units are stretched within bounds.
-    Where the two faces have units in another order, or one over the other, those do not count.
+    The map is linear over each unit and each gap, and between top, baseline and bottom. Units are stretched by
+    `_STRETCH` at most. Where the two faces have them in another order, the line is stretched as a whole.
 
     Args:
         plain, styled: of the same units.
@@ -312,26 +313,24 @@ def aligned(plain: Ink, styled: Ink) -> Image:
     Returns:
         `uint8`, as large as the mask of `styled`.
     """
-    (rows, columns), (plain_rows, plain_columns) = styled.mask.shape, plain.mask.shape
+    (rows, columns), plain_rows = styled.mask.shape, plain.mask.shape[0]
     shown = ~styled.blank & ~plain.blank
     there, here = styled.boxes[shown], plain.boxes[shown]
     order = np.argsort(there[:, 0] + there[:, 2], kind="stable")
     there, here = there[order], here[order]
-    x: list[tuple[float, float]] = [(0.0, 0.0)]
+    x: list[tuple[float, float]] = []
     for to, of in zip(there, here, strict=True):
         width = float(of[2] - of[0])
         # A bar that becomes a letter with serifs would be a block: it stays a bar, in the middle of its place.
         half = min(max(float(to[2] - to[0]), width / _STRETCH), width * _STRETCH) / 2
         middle = float(to[0] + to[2]) / 2
         for knot in ((middle - half, float(of[0])), (middle + half, float(of[2]))):
-            if (
-                knot[0] - x[-1][0] >= 1
-                and knot[1] - x[-1][1] >= 1
-                and knot[0] <= columns - 1
-                and knot[1] <= plain_columns - 1
-            ):
+            if not x or min(knot[0] - x[-1][0], knot[1] - x[-1][1]) >= 1:
                 x.append(knot)
-    x.append((float(columns), float(plain_columns)))
+    if (np.diff(here[:, 0] + here[:, 2]) < 0).any():
+        x = [(0.0, 0.0), (float(columns), float(plain.mask.shape[1]))]
+    # Beyond the first and the last unit nothing is stretched.
+    x = [(x[0][0] - _FAR, x[0][1] - _FAR), *x, (x[-1][0] + _FAR, x[-1][1] + _FAR)]
     y = [(0.0, 0.0)]
     if 1 <= styled.baseline <= rows - 1 and 1 <= plain.baseline <= plain_rows - 1:
         y.append((styled.baseline, plain.baseline))
