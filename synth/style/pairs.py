@@ -327,7 +327,7 @@ def aligned(plain: Ink, styled: Ink) -> Image:
         for knot in ((middle - half, float(of[0])), (middle + half, float(of[2]))):
             if not x or min(knot[0] - x[-1][0], knot[1] - x[-1][1]) >= 1:
                 x.append(knot)
-    if (np.diff(here[:, 0] + here[:, 2]) < 0).any():
+    if not x or (np.diff(here[:, 0] + here[:, 2]) < 0).any():
         x = [(0.0, 0.0), (float(columns), float(plain.mask.shape[1]))]
     # Beyond the first and the last unit nothing is stretched.
     x = [(x[0][0] - _FAR, x[0][1] - _FAR), *x, (x[-1][0] + _FAR, x[-1][1] + _FAR)]
