@@ -51,3 +51,13 @@ def extract_(source: Path, output: Path, backgrounds: Path | None, root: Path | 
     crops = find_crops(source, root)
     done = extract_all(crops, output, source=source.name, backgrounds=backgrounds, fonts=fonts or None)
     click.echo(done.text(), nl=False)
+
+
+@style.command()
+@click.argument("store", type=_FILE)
+@click.option("--output", type=_FILE, metavar="FILE", help="Default: STORE.html.")
+def report(store: Path, output: Path | None) -> None:
+    """Show a store: crop, mask, background and repainted ink of each style, and what was refused, as an HTML page."""
+    from synth.style.report import write_report
+
+    click.echo(write_report(store, output or store.parent / f"{store.resolve().name}.html"), nl=False)

@@ -564,8 +564,8 @@ class Recipe(Section):
             for key, p in (("vertical", layout.vertical.p), ("curve", layout.curve.p), ("seal", layout.seal.p)):
                 if p:
                     raise ValueError(
-                        f"styles.weight: 1 leaves no sample for layout.{key}, as styles are for straight lines; lower it, "
-                        f"or set layout.{key}.p to 0"
+                        f"styles.weight: 1 leaves no sample for layout.{key}, as styles are for straight lines; "
+                        f"lower it, or set layout.{key}.p to 0"
                     )
         return self
 

@@ -826,6 +826,7 @@ def _press(draft: Draft, stamp: Stamp) -> None:
 
 
 def padded(mask: Mask, pad: int) -> Mask:
+    """A mask with `pad` pixels of room on all sides."""
     return cv2.copyMakeBorder(mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0) if pad else mask
 
 
@@ -841,6 +842,7 @@ def grown(mask: Mask, amount: float) -> Mask:
 
 
 def shifted(mask: Mask, dx: float, dy: float) -> Mask:
+    """A mask moved by fractions of pixels, within its bounds."""
     matrix = np.array(((1.0, 0.0, dx), (0.0, 1.0, dy)))
     return cv2.warpAffine(mask, matrix, (mask.shape[1], mask.shape[0]))
 

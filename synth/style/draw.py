@@ -252,7 +252,9 @@ class Styles:
             return look
         store, place = self._places[number]
         style = store[place]
-        look = self._held[number] = look_of(style, self._height, f"{store.folder.name}/{style.name}")
+        # Names of files need not be text.
+        name = f"{store.folder.name}/{style.name}".encode(errors="backslashreplace").decode()
+        look = self._held[number] = look_of(style, self._height, name)
         self._bytes += look.ground.nbytes
         while self._bytes > self._max and len(self._held) > 1:
             self._bytes -= self._held.popitem(last=False)[1].ground.nbytes
@@ -275,7 +277,7 @@ class Variation:
     def __init__(self, look: Look, config: Settings, height: int, floor: float, rng: np.random.Generator) -> None:
         self.look, self._config, self._height = look, config, height
         vary = config.vary
-        draws = (rng.standard_normal(15) * vary).tolist()
+        draws: list[float] = (rng.standard_normal(15) * vary).tolist()
         self._margins = tuple(margin + 0.12 * look.height * d for margin, d in zip(look.margins, draws, strict=False))
         self._angle = look.angle + math.radians(2.5) * draws[4]
         self.slant = look.slant + 0.1 * draws[5]
@@ -466,7 +468,9 @@ class Variation:
         share = math.exp(max(-0.4, min(share, 0.6)))
         (b0, g0, r0), (b1, g1, r1) = look.mean, look.ink
         self._ink = b0 + (b1 - b0) * share, g0 + (g1 - g0) * share, r0 + (r1 - r0) * share
-        return cv2.add(cv2.multiply(image, (b, g, r, 0.0)), (self._shift,) * 3 + (0.0,))
+        gains: Any = (b, g, r, 0.0)
+        shift: Any = (self._shift, self._shift, self._shift, 0.0)
+        return cv2.add(cv2.multiply(image, gains), shift)
 
     # -- paint ------------------------------------------------------------------------------------------------
 
@@ -502,7 +506,7 @@ class Variation:
         whole = alpha if ring is None else cv2.max(alpha, ring)
         if sigma > 0.2:
             alpha = cv2.convertScaleAbs(gaussian_blur(alpha, sigma), alpha=made_up)
-            whole = alpha if ring is None else gaussian_blur(whole, sigma)
+            whole = alpha if ring is None else gaussian_blur(np.asarray(whole), sigma)
         if look.shadow is not None:
             cast = shifted(whole, look.shadow.x * look.height, look.shadow.y * look.height)
             ground.lay((0.0, 0.0, 0.0), cast, look.shadow.strength)
@@ -572,7 +576,7 @@ class Variation:
             lost = (100 - quality - 15 * self._config.vary * float(rng.standard_normal())) * min(pixel, 1.0)
             wanted = int(min(max(100 - lost, 10), 98))
             file = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, wanted))[1]
-            image = cv2.imdecode(file, cv2.IMREAD_COLOR)
+            image = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR))
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) if coarse else image
 
 

@@ -41,6 +41,7 @@ FAINT: Final = "ink and ground hardly differ"
 DOUBTFUL: Final = "mask or background in doubt"
 
 _BLOCKS: Final = 200
+_GREY: Final = 20.0  # levels of luminance, by which ink and ground differ enough to be measured
 _SEED: Final = 0x5374796C  # of the grain: the same crop has the same background every time
 _GROUND: Final = 0.08  # of a crop that must be ground
 _LEAST_CONTRAST: Final = 10.0  # levels
@@ -79,7 +80,7 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
     strokes_mask = _at_size(found.strokes, image)
     if (text >= 128).sum() < 6:
         raise Unusable(NO_TEXT)
-    lies = frame(text, found.slope)
+    lies = frame(text, found.parts / found.scale)
     most = max(3, round(0.3 * lies.height))
     hole = _hole(strokes_mask, reach(image, strokes_mask, most))
     background = fill(image, hole, np.random.Generator(np.random.PCG64(_SEED)))
@@ -87,11 +88,12 @@ def extract(image: Image, name: str = "", label: str = "") -> Style:
     ink = painted(image, mask, background, lies.height, lies.angle)
     core = middle_of(mask)
     tone, ground = luminance_of(image[core]), luminance_of(background[core])
-    difference = float(np.linalg.norm(np.median(image[core], axis=0) - np.median(background[core], axis=0)))
+    way = np.median(image[core], axis=0) - np.median(background[core], axis=0)
+    difference = float(np.linalg.norm(way))
     if difference < _LEAST_CONTRAST:
         raise Unusable(FAINT)
     try:
-        measures = measure(image, mask)
+        measures = measure(_told_apart(image, tone - ground, way), mask)
     except Unmeasurable as problem:
         raise Unusable(str(problem)) from None
     confidence = _confidence(found, image, background, mask, hole, difference)
@@ -140,9 +142,21 @@ def _kept(image: Image) -> Image:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
+def _told_apart(image: Image, tones: float, way: NDArray[np.float64]) -> Image:
+    """The crop; where ink and ground differ in hue only, a grey one of what they differ in."""
+    if abs(tones) >= _GREY:
+        return image
+    length = float(np.linalg.norm(way))
+    along = image.astype(np.float32) @ (way / length).astype(np.float32)
+    grey = np.clip(along - float(along.mean()) + 128, 0, 255).astype(np.uint8)
+    three: Image = cv2.merge([grey, grey, grey])
+    return three
+
+
 def _blocks(image: Image) -> int:
     """Columns from the left that hold enough of JPEG's blocks to know its quality by."""
-    return 8 * max(1, _BLOCKS // max(1, image.shape[0] // 8))
+    rows = max(1, int(image.shape[0]) // 8)
+    return 8 * max(1, _BLOCKS // rows)
 
 
 def _at_size(mask: Image, image: Image) -> Image:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.style.frame import trend
 from synth.style.style import Image
 
 FLAT: Final = 18.0
@@ -20,6 +21,7 @@ _WORKED_ON: Final = (48, 96)  # pixels of height that a crop is brought to
 _AREA: Final = 72_000  # pixels of a crop that are worked on, at most
 _SAUVOLA: Final = 0.15  # k of Sauvola and Pietikäinen, "Adaptive document image binarization" (2000)
 _SAMPLED: Final = 3000  # pixels from which cluster centres are found
+_AROUND: Final = 0.8  # of the crop's border: what takes more of it is ground
 _SPECK: Final = 0.035  # of the crop's height: smaller parts are dust
 _FRAME: Final = 0.34  # of the crop's height: what is thicker than that and reaches its border is no stroke
 _MASSIVE: Final = 0.6  # the same, anywhere
@@ -35,7 +37,7 @@ class Found:
         scale: pixels of these for one of the crop.
         belief: 0 to 1: how likely it is that the text is what was found.
         lines: how many lines there seem to be.
-        slope: of the line through the middles of its parts; None where there are less than three.
+        parts: boxes of the line's larger parts, N × 4: left, top, width, height.
     """
 
     text: Image
@@ -43,7 +45,7 @@ class Found:
     scale: float
     belief: float
     lines: int
-    slope: float | None
+    parts: NDArray[np.float64]
 
 
 def find_text(image: Image) -> Found | None:
@@ -71,7 +73,19 @@ def find_text(image: Image) -> Found | None:
         return None
     chosen = best[1]
     belief = 1 / (1 + math.exp(-_weighed(chosen.seen, _BELIEF)))
-    return Found(chosen.text, chosen.strokes, scale, belief, chosen.lines, chosen.slope)
+    return Found(chosen.text, chosen.strokes, scale, belief, chosen.lines, chosen.parts)
+
+
+def looked_at(image: Image) -> Iterator[tuple[Image, list[float]]]:
+    """Each candidate's line of text, 0 or 255, at the size at which a crop is worked on, and what is seen of it.
+
+    For `scripts/fit_style_judge.py`, which weighs the latter.
+    """
+    picture = _Picture(_at_work(image)[0])
+    for mask in picture.candidates():
+        candidate = _judge(picture, mask)
+        if candidate is not None:
+            yield candidate.text, candidate.seen
 
 
 def contrast(image: Image) -> float:
@@ -182,13 +196,16 @@ class _Candidate:
     strokes: Image
     score: float
     lines: int
-    slope: float | None
+    parts: NDArray[np.float64]
     seen: list[float]
 
 
 def _judge(picture: _Picture, mask: Image) -> _Candidate | None:
     """The line of text in a mask, and how good it is; None where there is none."""
     height, width = picture.height, picture.width
+    sides = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
+    if sum(map(cv2.countNonZero, sides)) > _AROUND * 2 * (height + width):
+        return None
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
     if count < 2 or count > 60 + width * height / 60:
         return None
@@ -197,13 +214,13 @@ def _judge(picture: _Picture, mask: Image) -> _Candidate | None:
     thick, massive = (_thicker(labels, thickness, share * height / 2, count) for share in (_FRAME, _MASSIVE))
     speck = np.maximum(w, h) < max(2.0, _SPECK * height)
     left, top, right, bottom = x <= 0, y <= 0, x + w >= width, y + h >= height
-    sides = left.astype(int) + top + right + bottom
-    frame = massive | (thick & (sides >= 1))
-    frame |= (sides >= 3) & (w > 0.5 * width)
+    reached = left.astype(int) + top + right + bottom
+    frame = massive | (thick & (reached >= 1))
+    frame |= (reached >= 3) & (w > 0.5 * width)
     frame |= left & right & ((h < 0.3 * height) | (top | bottom))
     frame |= (w > 6 * h) & (top | bottom) & (w > 0.4 * width)
     frame |= (h >= 0.95 * height) & (left | right) & (w < 0.25 * height)
-    for number in np.flatnonzero(~frame & (sides >= 1) & (w > 0.5 * width) & (area < 0.3 * w * h)):
+    for number in np.flatnonzero(~frame & (reached >= 1) & (w > 0.5 * width) & (area < 0.3 * w * h)):
         # The edge of a board, not level: long, thin, and of one part.
         points = np.column_stack(np.nonzero(labels == number + 1))
         _, spans, _ = cv2.minAreaRect(points.astype(np.float32))
@@ -211,10 +228,11 @@ def _judge(picture: _Picture, mask: Image) -> _Candidate | None:
     usable = ~speck & ~frame
     if not usable.any():
         return None
-    line = _line(usable, x, y, w, h, top, bottom, sides, height)
+    line = _line(usable, x, y, w, h, top, bottom, reached, height)
     if line is None:
         return None
-    kept, lines, slope = line
+    kept, large, lines = line
+    boxes = np.stack((x, y, w, h), 1)[large]
     strokes = np.zeros(count, np.uint8)
     strokes[1:][~frame] = 255
     text = np.zeros(count, np.uint8)
@@ -223,7 +241,7 @@ def _judge(picture: _Picture, mask: Image) -> _Candidate | None:
     seen = _features(picture, mask, text_mask, stroke_mask, thickness, x[kept], y[kept], w[kept], h[kept])
     if seen is None:
         return None
-    return _Candidate(text_mask, stroke_mask, _weighed(seen, _CHOICE), lines, slope, seen)
+    return _Candidate(text_mask, stroke_mask, _weighed(seen, _CHOICE), lines, boxes, seen)
 
 
 def _line(
@@ -234,10 +252,10 @@ def _line(
     h: NDArray[Any],
     top: NDArray[np.bool_],
     bottom: NDArray[np.bool_],
-    sides: NDArray[Any],
+    reached: NDArray[Any],
     height: int,
-) -> tuple[NDArray[np.bool_], int, float | None] | None:
-    """Which parts make the main line, how many lines there are, and how the line slopes."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int] | None:
+    """Which parts make the main line, which of them are large, and how many lines there are."""
     cx = x + w / 2
     my = y + h / 2
     # A part cut off by the crop's top or bottom whose middle lies near it belongs to another line.
@@ -247,28 +265,34 @@ def _line(
         inner = usable
     weight = np.where(inner, w * h, 0.0)
     order = np.argsort(h, kind="stable")
-    reached = np.cumsum(weight[order])
-    reference = float(h[order][np.searchsorted(reached, 0.5 * reached[-1])])
-    tall = inner & (h > 0.5 * reference)
-    slope, at = 0.0, float(np.average(my[tall], weights=w[tall]))
-    if tall.sum() >= 3:
-        slope, at = _fitted(cx[tall], my[tall], w[tall])
-    off = my - (at + slope * cx)
-    if tall.sum() >= 3 and (np.abs(off[tall]) > 0.8 * reference).mean() > 0.3:
-        # No one line: the middle of the crop counts.
-        slope, at = 0.0, height / 2
-        off = my - at
-    kept = usable & (np.abs(off) < 0.75 * reference) & ~(outside & (np.abs(off) > 0.45 * reference))
+    covered = np.cumsum(weight[order])
+    reference = float(h[order][np.searchsorted(covered, 0.5 * covered[-1])])
+    tall = np.flatnonzero(inner & (h > 0.5 * reference))
+    slope = min(max(trend(cx[tall], my[tall])[0], -1.0), 1.0) if len(tall) >= 3 else 0.0
+    level = my - slope * cx
+    # Lines are where the levels of their parts lie apart; those of an arc do not.
+    tall = tall[np.argsort(level[tall], kind="stable")]
+    rows = np.split(tall, np.flatnonzero(np.diff(level[tall]) > 0.6 * reference) + 1)
+    main = max(rows, key=lambda row: float((w[row] * h[row]).sum()))
+    room = 0.45 * reference
+    low, high = level[main].min() - room, level[main].max() + room
+    kept = usable & ~outside & (level > low) & (level < high)
+    kept[main] = True
     # Dots, accents and signs near it.
-    near = usable & ~kept & (h < 0.6 * reference) & (np.abs(off) < 1.1 * reference) & (sides == 0)
-    if not kept.any():
-        return None
-    others = inner & ~kept & ~near & (h > 0.55 * reference) & ~top & ~bottom
+    small = (h < 0.6 * reference) & (reached == 0)
+    kept |= usable & small & (level > low - 0.65 * reference) & (level < high + 0.65 * reference)
     lines = 1
-    for side in (off < 0, off > 0):
-        if w[others & side].sum() > 0.3 * w[kept].sum() and (others & side).sum() >= 2:
-            lines += 1
-    return kept | near, lines, slope if tall.sum() >= 3 else None
+    for row in rows:
+        whole = row[~(top | bottom)[row]]
+        enough = w[whole].sum() > (0.3 if len(whole) > 1 else 0.6) * w[main].sum()
+        lines += row is not main and len(whole) > 0 and bool(enough)
+    edge = reached[main] > 0
+    wide, tall_enough = w[main].sum() > 0.5 * height, h[main].max() > 0.5 * height
+    if ((top[main].all() or bottom[main].all()) and not tall_enough) or (edge.all() and not wide):
+        return None  # a piece of another line, or of the board
+    large = np.zeros_like(kept)
+    large[main] = ~(top | bottom)[main]
+    return kept, large, lines
 
 
 def _thicker(labels: NDArray[Any], thickness: NDArray[Any], half: float, count: int) -> NDArray[np.bool_]:
@@ -276,20 +300,6 @@ def _thicker(labels: NDArray[Any], thickness: NDArray[Any], half: float, count: 
     found = np.zeros(count, np.bool_)
     found[labels[thickness > half]] = True
     return found[1:]
-
-
-def _fitted(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any]) -> tuple[float, float]:
-    """A straight line through most of some points: the median of slopes between pairs (Theil 1950, Sen 1968)."""
-    if len(x) > 60:
-        pick = np.argsort(-weight, kind="stable")[:60]
-        x, y = x[pick], y[pick]
-    i, j = np.triu_indices(len(x), 1)
-    run = x[j] - x[i]
-    far = np.abs(run) > 1
-    if not far.any():
-        return 0.0, float(np.median(y))
-    slope = float(np.clip(np.median((y[j] - y[i])[far] / run[far]), -1, 1))
-    return slope, float(np.median(y - slope * x))
 
 
 def _weighed(seen: list[float], weights: NDArray[np.float64]) -> float:
@@ -367,18 +377,18 @@ def _features(
     ]
 
 
-# Fitted on crops of our own generator, whose ink is known: the first orders a crop's candidates, the second says how
-# likely the first of them covers two thirds of the text and no more than half as much beside it.
+# Weights of what `_features` sees, of its squares, and a constant, made by scripts/fit_style_judge.py: the first table
+# orders a crop's candidates, the second says how likely it is that the first of them overlaps the text by 0.65.
 # fmt: off
 _CHOICE: Final = np.array((
-    0.41, -1.12, -0.19, -1.12, -1.07, 2.45, 0.60, 0.18, -1.52, -1.42, 0.65, 0.25, 0.07, 1.63, 0.54, 0.36, 0.06, -1.22,
-    -0.29, -0.95, -0.44, -0.18, 1.47, 1.12, 1.45, 1.67, 1.18, 0.88, -0.80, 0.23, -0.66, 0.11, 0.20, -1.06, -0.04,
-    -0.16, 0.39, -0.47, 0.00,
+    0.56, -1.05, -0.31, -1.07, -1.17, 2.43, 0.91, -0.00, -1.53, -1.10, 0.78, 0.03, -0.01, 1.84, 0.49, 0.30, 0.03,
+    -1.26, -0.33, -0.84, -0.37, -0.29, 1.55, 1.17, 1.28, 1.85, 1.02, 0.90, -1.02, 0.46, -0.48, 0.19, 0.52, -1.37,
+    -0.40, -0.17, 0.36, -0.60, 0.00,
 ))
 _BELIEF: Final = np.array((
-    -1.01, -0.24, -1.05, -0.79, -0.97, 0.30, 0.25, 0.84, -1.71, -0.61, -0.33, -0.50, -0.21, 0.22, -0.06, -0.21, 0.33,
-    0.49, -1.24, -0.53, -0.20, -0.49, -0.29, -0.56, 1.25, 1.08, 1.94, -0.26, -0.42, 0.51, 0.18, 0.04, 1.04, 0.60,
-    0.08, 0.02, 0.50, -0.94, -1.85,
+    -0.60, -0.22, -1.07, -0.77, -0.89, 0.32, 0.19, 0.76, -1.90, -0.43, -0.42, -0.60, -0.16, 0.51, -0.27, -0.24, 0.21,
+    0.35, -1.14, -0.27, -0.17, -0.67, -0.21, -0.40, 1.32, 1.03, 1.84, -0.51, -0.52, 0.46, 0.19, 0.07, 1.44, 0.32,
+    0.02, -0.01, 0.56, -0.76, -1.89,
 ))
 # fmt: on
 _SQUARE: Final = np.ones((3, 3), np.uint8)

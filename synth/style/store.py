@@ -174,7 +174,8 @@ class Store:
 def add_patches(folder: Path, patches: Mapping[str, bytes]) -> None:
     """Keep values beside the styles of a store: all of them or, when the disk is full, none.
 
-    They are no part of the store's digest. Readers that have the store open see them after they have opened it again.
+    They are no part of the store's digest. While it is written to, no `Store` of it may be open in the same process, as
+    LMDB has it; those in other processes see the values once they have opened it again.
 
     Raises:
         ScriptoriumError: no store there; WriteError: the disk does not take them.

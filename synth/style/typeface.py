@@ -22,12 +22,13 @@ from synth.render.shape import Undrawable, shape_line
 from synth.style.style import Image, Style
 from synth.text.units import split_units
 
-FAMILIES: Final = 60
+FAMILIES: Final = 400
 """Families that a label is drawn in, at most: evenly spread over the names of those that cover it."""
 
 FACES: Final = 32
 """Faces of the nearest families that are then drawn, at most."""
 
+_OPEN: Final = 450  # faces kept open: each holds a file
 _NEAREST: Final = 5  # families of which all faces are drawn
 _HEIGHT: Final = 32  # pixels at which inks are compared
 _LONGEST: Final = 48  # heights of a line that are compared
@@ -68,7 +69,7 @@ class Typefaces:
     def _book(self) -> FontBook | None:
         """Raises ScriptoriumError: a named path is missing, or has no font in it."""
         faces = scan(self._fonts).faces
-        return FontBook(faces, Fonts(variations=0)) if faces else None
+        return FontBook(faces, Fonts(variations=0), _OPEN) if faces else None
 
     def nearest(self, style: Style) -> Nearest | None:
         """The face in which the style's label looks most like its ink; None where no font has all of its letters.
@@ -81,25 +82,19 @@ class Typefaces:
             return None
         covering = book.covering(style.label)
         families: dict[str, list[FaceInfo]] = {}
-        for face in book.faces:
-            if book.bit(face) & covering:
+        for number, face in enumerate(book.faces):
+            if covering >> number & 1:
                 families.setdefault(face.family, []).append(face)
         names = sorted(families)
         if len(names) > FAMILIES:
             names = [names[k * len(names) // FAMILIES] for k in range(FAMILIES)]
         seen = straightened(style.mask, style.quad)
-        tried = {name: self._best(style.label, [_plainest(families[name])], seen) for name in names}
-        ranked = sorted(
-            (found for found in tried.items() if found[1] is not None), key=lambda item: (-item[1][0].likeness, item[0])
-        )
-        if not ranked:
-            return None
-        others = [face for name, _ in ranked[:_NEAREST] for face in families[name]][:FACES]
-        best = self._best(style.label, others, seen)
-        return max((found for found in (best, ranked[0][1]) if found is not None), key=lambda n: n.likeness)
-
-    def _best(self, label: str, faces: Sequence[FaceInfo], seen: Image) -> Nearest | None:
-        found = [self._compared(label, face, seen) for face in faces]
+        plain = {name: self._compared(style.label, _plainest(families[name]), seen) for name in names}
+        ranked = sorted((-found.likeness, name) for name, found in plain.items() if found is not None)
+        nearest = [name for _, name in ranked[:_NEAREST]]
+        others = [face for name in nearest for face in families[name] if face is not _plainest(families[name])]
+        found = [plain[name] for name in nearest]
+        found += [self._compared(style.label, face, seen) for face in others[:FACES]]
         return max((one for one in found if one is not None), key=lambda one: one.likeness, default=None)
 
     def _compared(self, label: str, info: FaceInfo, seen: Image) -> Nearest | None:
@@ -125,9 +120,8 @@ class Typefaces:
 def straightened(mask: Image, quad: NDArray[Any]) -> Image:
     """The ink of a crop as if it had been seen from the front: 32 pixels high, of its own width."""
     corners = np.asarray(quad, np.float32)
-    across = (np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3])) / 2
-    down = (np.linalg.norm(corners[3] - corners[0]) + np.linalg.norm(corners[2] - corners[1])) / 2
-    width = round(_HEIGHT * min(max(float(across / max(down, 1e-3)), 0.1), _LONGEST))
+    top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, 0) - corners, axis=1).tolist()
+    width = round(_HEIGHT * min(max((top + bottom) / max(left + right, 1e-3), 0.1), _LONGEST))
     target = np.array(((0, 0), (width, 0), (width, _HEIGHT), (0, _HEIGHT)), np.float32)
     # Coverage between pixel centres: OpenCV has them at whole numbers, the quad's at halves.
     matrix = cv2.getPerspectiveTransform(corners - 0.5, target - 0.5)
