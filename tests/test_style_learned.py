@@ -127,6 +127,7 @@ def test_samples_are_records_like_others(recipe: Make, engines: list[Painter]) -
         assert record.label == sample.text and record.image == sample.encoded and record.units == sample.units
         assert record.polygons is not None and json.loads(record.meta) == sample.meta
         assert sample.meta["style_engine"] == "learned" and sample.meta["source"] == "corpus.txt"
+        assert 100 < sample.meta["contrast"] <= 255
     # A style of no confidence is never taken.
     assert styles == {"light", "dim"}
     with pytest.raises(IndexError):

@@ -52,8 +52,10 @@ def unit_contrast(grey: NDArray[np.uint8], coverage: NDArray[np.uint8], boxes: N
     return unit_contrasts([grey], [coverage], [len(boxes)], boxes)
 
 
-def illegible(grey: NDArray[Any], coverage: NDArray[Any], polygons: NDArray[np.float32], floor: Legibility) -> str:
-    """Why a text cannot be read; empty where it can.
+def judged(
+    grey: NDArray[Any], coverage: NDArray[Any], polygons: NDArray[np.float32], floor: Legibility
+) -> tuple[str, float]:
+    """Why a text cannot be read, empty where it can; and the least contrast of its units, grey levels.
 
     Args:
         grey: height × width, the decoded image.
@@ -62,16 +64,20 @@ def illegible(grey: NDArray[Any], coverage: NDArray[Any], polygons: NDArray[np.f
         floor: what all of them must reach.
     """
     if not len(polygons):
-        return UNDER_CONTRAST
+        return UNDER_CONTRAST, 0.0
     ends = np.array((grey.shape[1], grey.shape[0]), np.float32)
     low = np.clip(polygons.min(1) - np.float32(0.5), 0, ends - 1).astype(np.intp)
     high = np.clip(polygons.max(1) + np.float32(1.5), 1, ends).astype(np.intp)
-    contrast, ratio, evenness = unit_contrast(grey, coverage, np.concatenate((low, high), 1))
-    if np.abs(contrast).min() < floor.contrast:
-        return UNDER_CONTRAST
-    if ratio.min() < floor.ratio:
-        return OVER_NOISE
-    return STROKES_LOST if evenness.min() < floor.evenness else ""
+    contrasts, ratios, evenness = unit_contrast(grey, coverage, np.concatenate((low, high), 1))
+    contrast = float(np.abs(contrasts).min())
+    reason = ""
+    if contrast < floor.contrast:
+        reason = UNDER_CONTRAST
+    elif ratios.min() < floor.ratio:
+        reason = OVER_NOISE
+    elif evenness.min() < floor.evenness:
+        reason = STROKES_LOST
+    return reason, round(min(contrast, 255.0), 1)
 
 
 def unit_contrasts(

@@ -32,7 +32,7 @@ from synth.cache import write_whole
 from synth.compose import Refused
 from synth.compose.background import Backgrounds
 from synth.compose.composer import Composer
-from synth.compose.legibility import illegible
+from synth.compose.legibility import judged
 from synth.fonts.book import FontBook
 from synth.pipeline import Pipeline, Streams
 from synth.recipe import Recipe
@@ -229,7 +229,7 @@ class LearnedLines:
             units=line.drawn.units,
             polygons=line.polygons,
             shared=line.shared,
-            meta=self._meta(line),
+            meta=self._meta(line, encoded),
             refusals=baked.refusals,
             encoded=encoded,
         )
@@ -248,7 +248,7 @@ class LearnedLines:
         polygons = None
         if self.recipe.output.polygons:
             polygons = pack_polygons(line.polygons, line.shared, list(accumulate(map(len, line.drawn.units))))
-        meta = json.dumps(self._meta(line), ensure_ascii=False, separators=(",", ":")).encode()
+        meta = json.dumps(self._meta(line, encoded), ensure_ascii=False, separators=(",", ":")).encode()
         return Record(index, encoded, line.drawn.text, meta, polygons, baked.refusals, line.drawn.units)
 
     def _made(self, index: int) -> tuple[_Line, _Baked, Image, bytes]:
@@ -262,9 +262,14 @@ class LearnedLines:
             image = _decoded(baked.picture, cv2.IMREAD_COLOR)
         return line, baked, image, self._encoded(image, line)
 
-    def _meta(self, line: _Line) -> dict[str, Any]:
+    def _meta(self, line: _Line, encoded: bytes) -> dict[str, Any]:
         names = {str(file.path): file.path.name for file in self.recipe.corpus.files}
-        meta: dict[str, Any] = {"source": names.get(line.drawn.source, line.drawn.source), "font": line.font}
+        meta: dict[str, Any] = {
+            "source": names.get(line.drawn.source, line.drawn.source),
+            "font": line.font,
+            "background": "style" if line.look is not None else "flat",
+            "contrast": self._judged(line, encoded)[1],
+        }
         if line.look is None:
             return {**meta, "plain": True}
         return {**meta, "style": line.look.name, "style_engine": "learned"}
@@ -323,7 +328,7 @@ class LearnedLines:
                 if line.look is None:
                     done[index] = _Baked(attempts.pop(index), b"", refusals.get(index, []))
                     continue
-                reason = self._illegible(line, pictures[index])
+                reason, _ = self._judged(line, self._encoded(pictures[index], line))
                 if reason:
                     refusals.setdefault(index, []).append((reason, ""))
                     continue
@@ -344,10 +349,10 @@ class LearnedLines:
                 ) from None
             raise
 
-    def _illegible(self, line: _Line, picture: Image) -> str:
-        """Why a picture cannot be read as it is stored, letters being where the plain text has them."""
-        grey = _decoded(self._encoded(picture, line), cv2.IMREAD_GRAYSCALE)
-        return illegible(grey, line.coverage, line.polygons[~line.blank], self.recipe.legibility)
+    def _judged(self, line: _Line, encoded: bytes) -> tuple[str, float]:
+        """Why a picture cannot be read, and its contrast; letters are to be where the plain text has them."""
+        grey = _decoded(encoded, cv2.IMREAD_GRAYSCALE)
+        return judged(grey, line.coverage, line.polygons[~line.blank], self.recipe.legibility)
 
     def _encoded(self, image: Image, line: _Line) -> bytes:
         if self.recipe.output.encoding == "png":

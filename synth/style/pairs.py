@@ -21,7 +21,7 @@ from augment.errors import ScriptoriumError
 from synth.compose import Refused
 from synth.compose.background import Backgrounds
 from synth.compose.composer import Composer, Draft
-from synth.compose.legibility import illegible
+from synth.compose.legibility import judged
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
 from synth.handwriting.reference import Reference
@@ -249,10 +249,8 @@ class Pairs:
         mask = other.coverage if other.strokes is None else other.strokes
         if other.ring is not None:
             mask = cv2.max(mask, other.ring)
-        blank = other.ink.blank
-        reason = illegible(
-            cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY), mask, other.placed.polygons[~blank], self.recipe.legibility
-        )
+        shown = other.placed.polygons[~other.ink.blank]
+        reason, _ = judged(cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY), mask, shown, self.recipe.legibility)
         if reason:
             raise Refused(reason)
         return Pair(
