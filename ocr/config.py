@@ -231,8 +231,9 @@ class StyleLoss(Section):
 
     name: Literal["StyleLoss"] = "StyleLoss"
     text: _NotNegative = Field(1.0, description="letters without background, mean absolute difference")
-    skeleton: _NotNegative = Field(1.0, description="their middle lines, Dice")
-    mask: _NotNegative = Field(1.0, description="their coverage, Dice")
+    ink: _NotNegative = Field(1.0, description="coverage of the letters in the picture of the look, Dice")
+    skeleton: _NotNegative = Field(1.0, description="middle lines of the new letters, Dice")
+    mask: _NotNegative = Field(1.0, description="coverage of the new letters, Dice")
     background: _NotNegative = Field(10.0, description="background without text, mean absolute difference")
     fusion: _NotNegative = Field(10.0, description="the whole, mean absolute difference")
     letters: _NotNegative = Field(2.0, description="in text and fusion, how much more pixels of letters count")

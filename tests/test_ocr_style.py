@@ -64,7 +64,7 @@ def tensors(seed: int = 0, size: tuple[int, int] = (32, 48), count: int = 2) -> 
     def drawn(channels: int, low: float) -> Any:
         return paddle.to_tensor(rng.uniform(low, 1, (count, channels, *size)).astype(np.float32))
 
-    return Targets(drawn(4, -1), drawn(1, 0), drawn(3, -1), drawn(1, 0), drawn(3, -1), drawn(3, -1))
+    return Targets(drawn(4, -1), drawn(1, 0), drawn(1, 0), drawn(3, -1), drawn(1, 0), drawn(3, -1), drawn(3, -1))
 
 
 # -- networks --------------------------------------------------------------------------------------------------------
@@ -75,10 +75,10 @@ def test_the_generator_takes_any_width(height: int, width: int) -> None:
     model = model_of()
     model.eval()
     made = model(paddle.zeros([2, 4, height, width]))
-    channels = {"skeleton": 1, "text": 3, "mask": 1, "background": 3, "fused": 3}
+    channels = {"ink": 1, "skeleton": 1, "text": 3, "mask": 1, "background": 3, "fused": 3}
     for name, found in made._asdict().items():
         assert found.shape == [2, channels[name], height, width]
-        low = 0 if name in ("skeleton", "mask") else -1
+        low = 0 if channels[name] == 1 else -1
         assert low <= float(found.min()) and float(found.max()) <= 1
 
 
@@ -184,9 +184,10 @@ def test_adversarial_losses_by_hand() -> None:
 def test_the_sum_is_what_the_configuration_weighs() -> None:
     model, targets = model_of(), tensors()
     made = model(targets.images)
-    silent = {"text": 0, "skeleton": 0, "mask": 0, "background": 0, "fusion": 0, "letters": 3}
+    silent = {"text": 0, "ink": 0, "skeleton": 0, "mask": 0, "background": 0, "fusion": 0, "letters": 3}
     parts = {
         "text": weighed_difference(made.text, targets.text, targets.mask, 3),
+        "ink": dice_loss(made.ink, targets.ink),
         "skeleton": dice_loss(made.skeleton, targets.skeleton),
         "mask": dice_loss(made.mask, targets.mask),
         "background": (made.background - targets.background).abs().mean(),
@@ -196,8 +197,15 @@ def test_the_sum_is_what_the_configuration_weighs() -> None:
         found = style_loss(model, made, targets, StyleLoss(**(silent | {name: 2.5})), None)
         assert float(found) == pytest.approx(2.5 * float(part), rel=1e-5)
     # What is made as it should be costs nothing.
-    perfect = Restyled(targets.skeleton.round(), targets.text, targets.mask.round(), targets.background, targets.fused)
-    sharp = targets._replace(skeleton=targets.skeleton.round(), mask=targets.mask.round())
+    perfect = Restyled(
+        targets.ink.round(),
+        targets.skeleton.round(),
+        targets.text,
+        targets.mask.round(),
+        targets.background,
+        targets.fused,
+    )
+    sharp = targets._replace(ink=targets.ink.round(), skeleton=targets.skeleton.round(), mask=targets.mask.round())
     assert float(style_loss(model, perfect, sharp, StyleLoss(), None)) == pytest.approx(0, abs=1e-6)
 
 
@@ -268,9 +276,10 @@ def pair_of(width: int) -> Pair:
         return rng.integers(1, 200, shape).astype(np.uint8)
 
     three = [drawn(32, width, 3) for _ in range(4)]
-    one = [drawn(32, width) for _ in range(3)]
+    one = [drawn(32, width) for _ in range(4)]
     return Pair(
         three[0],
+        one[3],
         one[0],
         one[1],
         three[1],
@@ -291,7 +300,7 @@ def test_windows_of_wide_pairs_are_one_place_in_all_parts() -> None:
     for window in found:
         [start] = [x for x in range(51) if (pair.mask[:, x : x + 40] == window.mask).all()]
         starts.add(start)
-        for name in ("style", "target", "skeleton", "text", "background", "fused"):
+        for name in ("style", "ink", "target", "skeleton", "text", "background", "fused"):
             np.testing.assert_array_equal(getattr(window, name), getattr(pair, name)[:, start : start + 40])
     assert len(starts) > 2
     np.testing.assert_array_equal(windowed(pair, 40).mask, pair.mask[:, :40])
@@ -303,6 +312,7 @@ def test_windows_of_narrow_pairs_go_on_without_text() -> None:
     assert found.mask.shape == (32, 70) and not found.mask[:, 30:].any() and not found.skeleton[:, 30:].any()
     assert (found.target[:, 30:] == GROUND).all() and (found.text[:, 30:] == GROUND).all()
     np.testing.assert_array_equal(found.style[:, 30:60], pair.style[:, ::-1])
+    np.testing.assert_array_equal(found.ink[:, 30:60], pair.ink[:, ::-1])
     np.testing.assert_array_equal(found.fused[:, :30], pair.fused)
     np.testing.assert_array_equal(found.fused[:, 30:], found.background[:, 30:])
 
@@ -326,7 +336,15 @@ def test_batches_follow_from_step_and_seed(tmp_path: Path, dejavu: list[Path]) -
     batch = preparer(3, planned)
     assert batch.keys == ["pairs: pair 4", "pairs: pair 9"] and batch.skipped == []
     again = PairPreparer([source], 48, 1)(3, planned)
-    for name, channels in (("images", 4), ("skeleton", 1), ("text", 3), ("mask", 1), ("background", 3), ("fused", 3)):
+    for name, channels in (
+        ("images", 4),
+        ("ink", 1),
+        ("skeleton", 1),
+        ("text", 3),
+        ("mask", 1),
+        ("background", 3),
+        ("fused", 3),
+    ):
         assert getattr(batch, name).shape == (2, 32, 48, channels)
         np.testing.assert_array_equal(getattr(batch, name), getattr(again, name))
     sample = source.sample(4)
@@ -475,7 +493,7 @@ def test_a_recogniser_takes_part_in_the_loss(settings: dict[str, Any], tmp_path:
     assert losses[1] > losses[0] + 1e-3
     task.keep(batch, tmp_path / "kept")
     kept = cv2.imread(str(tmp_path / "kept" / "0000.png"))
-    assert kept is not None and kept.shape == (7 * 32, 48, 3)
+    assert kept is not None and kept.shape == (8 * 32, 48, 3)
 
 
 # -- patches ---------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from synth.style.pairs import GROUND, Pair, Pairs, aligned, fitted, on_ground, p
 
 pytestmark = pytest.mark.usefixtures("own_cache", "one_scan")
 
-PARTS = ("style", "target", "skeleton", "text", "background", "fused", "mask", "polygons")
+PARTS = ("style", "ink", "target", "skeleton", "text", "background", "fused", "mask", "polygons")
 
 
 def recipe(tmp_path: Path, fonts: list[Path], text: str, name: str = "clean", *overrides: str) -> Recipe:
@@ -53,7 +53,7 @@ def test_parts_are_of_one_size(scene: Pairs) -> None:
     for index in range(8):
         pair = scene[index]
         size = pair.mask.shape
-        assert size[0] == 32 and pair.target.shape == pair.skeleton.shape == size
+        assert size[0] == 32 and pair.target.shape == pair.skeleton.shape == pair.ink.shape == size
         assert pair.style.shape == pair.text.shape == pair.background.shape == pair.fused.shape == (*size, 3)
         assert pair.polygons.shape == (len(pair.units), 4, 2) and "".join(pair.units) == pair.label
         assert all(getattr(pair, part).dtype == np.uint8 for part in PARTS[:-1])
@@ -81,7 +81,9 @@ def test_both_texts_have_one_ink_on_one_ground(tmp_path: Path, dejavu: list[Path
         np.testing.assert_allclose(pair.text[pair.mask == 255], inks, atol=2)
         # The style has the very same ink somewhere, and its ground.
         apart = np.abs(pair.style.astype(int) - inks[0]).max(axis=2)
-        assert apart.min() <= 2 and (np.abs(pair.style.astype(int) - ground).max(axis=2) <= 1).any()
+        assert (apart[pair.ink == 255] <= 3).all() and (
+            np.abs(pair.style.astype(int) - ground).max(axis=2)[pair.ink == 0] <= 1
+        ).all()
         grounds.add(tuple(ground.tolist()))
     assert len(grounds) > 3
 

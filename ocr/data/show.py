@@ -38,9 +38,10 @@ def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     Of a detector, squares are drawn with the shrunk texts that it is to find (green), the edges in its border map or
     the whole texts around the smallest kernels (orange) and, in grey, what is ignored. Of a direction classifier, views
     with the degrees by which they have been turned clockwise. Of a network that gives texts another look, of each pair
-    the look, the plain text, middle lines, letters, their coverage, the background and the whole. Of a recogniser,
-    below each picture are its time steps, as a ruler; what is beyond them, where only wider pictures of the batch
-    reach, is hatched. Then comes the label, put together from the classes that the network is to learn.
+    the look, its letters' coverage, the plain text, middle lines, letters, their coverage, the background and the
+    whole. Of a recogniser, below each picture are its time steps, as a ruler; what is beyond them, where only wider
+    pictures of the batch reach, is hatched. Then comes the label, put together from the classes that the network is to
+    learn.
 
     Args:
         config: of any of them.
@@ -90,7 +91,7 @@ def _pairs(config: StyleConfig, step: int, output: Path) -> str:
         batch = next(iter(batches))
     height, width = batch.images.shape[1:3]
     lines.append(f"batch    {step:,}: {counted(len(batch.keys), 'pair')} of {width} × {height} pixels")
-    lines.append("shown    look, plain text, middle lines, letters, coverage, background, whole")
+    lines.append("shown    look, its coverage, plain text, middle lines, letters, their coverage, background, whole")
     return _written([np.concatenate(shown(batch, number)) for number in range(len(batch.keys))], lines, output)
 
 

@@ -57,13 +57,14 @@ class StyleBatch:
 
     Attributes:
         images: 4 channels: the look, and the plain text.
-        skeleton, mask: 1 channel.
+        ink, skeleton, mask: 1 channel.
         text, background, fused: 3 channels; see `Pair`.
         keys: names of the pairs.
         skipped: none ever: what cannot be drawn ends the run.
     """
 
     images: NDArray[np.uint8]
+    ink: NDArray[np.uint8]
     skeleton: NDArray[np.uint8]
     text: NDArray[np.uint8]
     mask: NDArray[np.uint8]
@@ -81,7 +82,7 @@ def batch_of(pairs: Sequence[Pair], keys: Sequence[str]) -> StyleBatch:
         return found[..., None] if found.ndim == 3 else found
 
     images = np.concatenate([stacked("style"), stacked("target")], axis=3)
-    parts = {name: stacked(name) for name in ("skeleton", "text", "mask", "background", "fused")}
+    parts = {name: stacked(name) for name in ("ink", "skeleton", "text", "mask", "background", "fused")}
     return StyleBatch(images, **parts, keys=list(keys))
 
 
@@ -138,6 +139,7 @@ def windowed(pair: Pair, width: int, rng: np.random.Generator | None = None) -> 
         fused = np.concatenate([fused, background[:, own:]], axis=1)
     return Pair(
         style=cut("style", None),
+        ink=cut("ink", None),
         target=cut("target", GROUND),
         skeleton=cut("skeleton", 0),
         text=cut("text", GROUND),

@@ -93,7 +93,7 @@ class _Changer(nn.Layer):
 
     def forward(self, images: Any) -> Any:
         made = self.generator(images)
-        return paddle.concat([made[4], made[1], made[2]], axis=1)
+        return paddle.concat([made[5], made[2], made[3]], axis=1)
 
 
 def export_paddle(model: Path, output: Path) -> Path:

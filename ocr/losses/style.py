@@ -28,6 +28,7 @@ class Targets(NamedTuple):
     """
 
     images: Any
+    ink: Any
     skeleton: Any
     text: Any
     mask: Any
@@ -154,6 +155,7 @@ def style_loss(
     """
     heavy = config.letters
     total = config.text * weighed_difference(made.text, targets.text, targets.mask, heavy)
+    total = total + config.ink * dice_loss(made.ink, targets.ink)
     total = total + config.skeleton * dice_loss(made.skeleton, targets.skeleton)
     total = total + config.mask * dice_loss(made.mask, targets.mask)
     total = total + config.background * F.l1_loss(made.background, targets.background)

@@ -30,6 +30,7 @@ class Restyled(NamedTuple):
     """What a generator makes; `float32` N × channels × H × W.
 
     Attributes:
+        ink: 1 channel, 0 to 1: coverage of the letters in the picture of the look.
         skeleton: 1 channel, 0 to 1: middle lines of the letters.
         text: 3 channels, -1 to 1: the letters without background.
         mask: 1 channel, 0 to 1: their coverage.
@@ -37,6 +38,7 @@ class Restyled(NamedTuple):
         fused: 3 channels, -1 to 1: the letters on the background.
     """
 
+    ink: Any
     skeleton: Any
     text: Any
     mask: Any
@@ -113,9 +115,9 @@ def _last(in_channels: int, out_channels: int) -> Any:
 
 
 class _Inpainter(nn.Layer):
-    """From the picture of a look to its background, and the features that it was made of.
+    """From the picture of a look to its letters' coverage, its background, and the features that these were made of.
 
-    Where there is no text the background is the picture itself; what covers it is learnt from what is beneath.
+    Where nothing covers it the background is the picture itself.
     """
 
     def __init__(self, width: int, blocks: int) -> None:
@@ -123,19 +125,22 @@ class _Inpainter(nn.Layer):
         self.encode = _Encoder(3, width, _LEVELS)
         self.blocks = nn.Sequential(*(_Residual(width << _LEVELS) for _ in range(blocks)))
         self.decode = _Decoder(width, _LEVELS)
+        self.ink, self.guide = nn.Conv2D(width, 1, 3, padding=1), ConvNorm(width + 1, width)
         self.cover, self.fill = nn.Conv2D(width, 1, 3, padding=1), nn.Conv2D(width, 3, 3, padding=1)
 
-    def forward(self, style: Any) -> tuple[Any, list[Any]]:
+    def forward(self, style: Any) -> tuple[Any, Any, list[Any]]:
         features = self.encode(style)
         features = self.decode(self.blocks(features[-1]), features)
-        covered = F.sigmoid(self.cover(features[0]))
-        return (1 - covered) * style + covered * F.tanh(self.fill(features[0])), features
+        ink = F.sigmoid(self.ink(features[0]))
+        guided = self.guide(paddle.concat([features[0], ink], axis=1))
+        covered = F.sigmoid(self.cover(guided))
+        return ink, (1 - covered) * style + covered * F.tanh(self.fill(guided)), features
 
 
 class _Converter(nn.Layer):
     """From the picture of a look, what the inpainter saw in it, and a plain text to middle lines, letters and coverage.
 
-    Letters are painted in a few colours, each a weighed mean of the picture's own.
+    Letters are painted in a few colours, each a weighed mean of the picture's own; the first is that of its letters.
     """
 
     def __init__(self, width: int, blocks: int) -> None:
@@ -148,10 +153,10 @@ class _Converter(nn.Layer):
         self.line = nn.Conv2D(width, 1, 3, padding=1)
         self.guide = ConvNorm(width + 1, width)
         self.cover = nn.Conv2D(width, 1, 3, padding=1)
-        self.find, self.mix = nn.Conv2D(width, _COLOURS, 3, padding=1), nn.Conv2D(width, _COLOURS, 3, padding=1)
+        self.find, self.mix = nn.Conv2D(width, _COLOURS - 1, 3, padding=1), nn.Conv2D(width, _COLOURS, 3, padding=1)
         self.paint = _last(width, 3)
 
-    def forward(self, style: Any, seen: Any, plain: Any) -> tuple[Any, Any, Any]:
+    def forward(self, style: Any, ink: Any, seen: Any, plain: Any) -> tuple[Any, Any, Any]:
         look, letters = self.look(style)[-1], self.plain(plain)
         # By a sum: paddle2onnx writes the unknown width into what it makes of `expand_as`.
         everywhere = look * 0.0 + look.mean(axis=[2, 3], keepdim=True)
@@ -160,7 +165,8 @@ class _Converter(nn.Layer):
         skeleton = F.sigmoid(self.line(fine))
         guided = self.guide(paddle.concat([fine, skeleton], axis=1))
         mask = F.sigmoid(self.cover(guided))
-        found, shares = F.sigmoid(self.find(seen)), F.softmax(self.mix(guided), axis=1)
+        found = paddle.concat([ink, F.sigmoid(self.find(seen))], axis=1)
+        shares = F.softmax(self.mix(guided), axis=1)
         text = F.tanh(self.paint(guided))
         for number in range(_COLOURS):
             weights = found[:, number : number + 1]
@@ -215,9 +221,9 @@ class SRNet(nn.Layer):
                 W multiples of 8.
         """
         style, plain = images[:, :3], images[:, 3:]
-        background, features = self.inpainting(style)
-        skeleton, text, mask = self.conversion(style, features[0], plain)
-        return Restyled(skeleton, text, mask, background, self.fusion(text, mask, background, features))
+        ink, background, features = self.inpainting(style)
+        skeleton, text, mask = self.conversion(style, ink, features[0], plain)
+        return Restyled(ink, skeleton, text, mask, background, self.fusion(text, mask, background, features))
 
 
 class PatchDiscriminator(nn.Layer):

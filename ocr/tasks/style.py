@@ -122,6 +122,7 @@ class StyleTransfer(Task):
 
         return Targets(
             tensor("images"),
+            tensor("ink", share=True),
             tensor("skeleton", share=True),
             tensor("text"),
             tensor("mask", share=True),
@@ -160,9 +161,17 @@ def _perception(config: Perceptual) -> Perception:
 
 
 def shown(batch: StyleBatch, number: int) -> list[NDArray[np.uint8]]:
-    """The pictures of a pair, H × W × 3: look, plain text, middle lines, letters, coverage, background, whole."""
+    """The pictures of a pair, H × W × 3: look, its letters' coverage, plain text, then of the new letters middle
+    lines, colours and coverage, then background and whole."""
     images = batch.images[number]
-    parts = (images[..., :3], images[..., 3:], batch.skeleton[number], batch.text[number], batch.mask[number])
+    parts = (
+        images[..., :3],
+        batch.ink[number],
+        images[..., 3:],
+        batch.skeleton[number],
+        batch.text[number],
+        batch.mask[number],
+    )
     pictures = (*parts, batch.background[number], batch.fused[number])
     return [np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))) for picture in pictures]
 

@@ -52,6 +52,7 @@ class Pair:
 
     Attributes:
         style: H × W × 3, the first text (i_s), cut or mirrored to the width of the second one: see `fitted`.
+        ink: H × W, 0 to 255, coverage of the letters in `style` and of what is drawn around them.
         target: H × W, the second text in a plain face, black on `GROUND` (i_t).
         skeleton: H × W, 0 or 255, middle lines of the second text's letters as they look (t_sk).
         text: H × W × 3, the second text in the look, on `GROUND` (t_t).
@@ -65,6 +66,7 @@ class Pair:
     """
 
     style: Image
+    ink: Image
     target: Image
     skeleton: Image
     text: Image
@@ -246,15 +248,14 @@ class Pairs:
         chosen = self._degrade.chosen(look.rng(_DEGRADE))
         style, background, fused = (self._degraded(picture, chosen, look) for picture in pictures)
         text = self._degraded(text, [k for k in chosen if k in self._softening], look)
-        mask = other.coverage if other.strokes is None else other.strokes
-        if other.ring is not None:
-            mask = cv2.max(mask, other.ring)
+        mask = _drawn(other)
         shown = other.placed.polygons[~other.ink.blank]
         reason, _ = judged(cv2.cvtColor(fused, cv2.COLOR_BGR2GRAY), mask, shown, self.recipe.legibility)
         if reason:
             raise Refused(reason)
         return Pair(
             style=style,
+            ink=fitted(_drawn(one), width),
             target=on_ground(plain),
             skeleton=skeleton(mask),
             text=text,
@@ -297,6 +298,12 @@ class Pairs:
             rng = np.random.Generator(np.random.Philox(key=(look.seeds[_DEGRADE], k + 1)))
             picture = self._degrade.ops[k].apply(picture, rng)
         return picture
+
+
+def _drawn(draft: Draft) -> Image:
+    """Coverage of letters and rims."""
+    mask = draft.coverage if draft.strokes is None else draft.strokes
+    return mask if draft.ring is None else cv2.max(mask, draft.ring)
 
 
 def aligned(plain: Ink, styled: Ink) -> Image:
