@@ -20,6 +20,8 @@ from typing import Any
 
 from ocr import runtime
 
+_WIDEST = 160  # pixels of a picture on the sheet
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -33,9 +35,7 @@ def main() -> None:
     parser.add_argument("--override", "-o", nargs="*", default=[])
     parser.add_argument("--count", type=int, default=256, help="pictures in styles")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--picture", type=Path, help="sheet with pairs: look, plain text, what it should be, what it is"
-    )
+    parser.add_argument("--picture", type=Path, help="a sheet: look, plain text, what it should be, what it is")
     arguments = parser.parse_args()
     print(runtime.start(arguments.threads).header())
 
@@ -64,13 +64,13 @@ def main() -> None:
         f"processor time; {restyler.height} pixels high, {width:.0f} wide in the mean"
     )
     if arguments.picture:
-        rows = [
-            np.hstack([pair.style, np.repeat(pair.target[..., None], 3, 2), pair.fused, patch.image])
+        shown = [
+            (pair.style, np.repeat(pair.target[..., None], 3, 2), pair.fused, patch.image)
             for pair, patch in zip(pairs, made, strict=True)
+            if pair.mask.shape[1] <= _WIDEST
         ]
-        widest = max(row.shape[1] for row in rows)
-        padded = [np.pad(row, ((0, 4), (0, widest - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-        cv2.imwrite(str(arguments.picture), np.vstack(padded))
+        sheet = np.vstack([np.hstack([framed(part) for part in parts]) for parts in shown])
+        cv2.imwrite(str(arguments.picture), cv2.resize(sheet, None, None, 2, 2, cv2.INTER_NEAREST))
     if arguments.recogniser is None:
         return
 
@@ -107,6 +107,13 @@ def main() -> None:
         found = share(reader, [sample.image for sample in styled], [sample.text for sample in styled])
         refused = sum(len(sample.refusals) for sample in samples)
         print(f"{name:8} read right: {found}; {refused} attempts refused, {len(samples) - len(styled)} plain")
+
+
+def framed(image: Any) -> Any:
+    """A picture at the left of a white cell."""
+    import numpy as np
+
+    return np.pad(image, ((2, 2), (0, _WIDEST + 8 - image.shape[1]), (0, 0)), constant_values=255)
 
 
 def share(reader: Any, images: Sequence[Any], labels: Sequence[str]) -> str:
