@@ -336,10 +336,11 @@ def aligned(plain: Ink, styled: Ink) -> Image:
         x = [(0.0, 0.0), (float(columns), float(plain.mask.shape[1]))]
     # Beyond the first and the last unit nothing is stretched.
     x = [(x[0][0] - _FAR, x[0][1] - _FAR), *x, (x[-1][0] + _FAR, x[-1][1] + _FAR)]
-    y = [(0.0, 0.0)]
+    y = [(0.0, 0.0), (float(rows), float(plain_rows))]
     if 1 <= styled.baseline <= rows - 1 and 1 <= plain.baseline <= plain_rows - 1:
-        y.append((styled.baseline, plain.baseline))
-    y.append((float(rows), float(plain_rows)))
+        # What hardly reaches below the baseline does not drip down from it.
+        below, room = plain_rows - plain.baseline, rows - styled.baseline
+        y = [(0.0, 0.0), (styled.baseline, plain.baseline), (float(rows), plain.baseline + max(below, room / _STRETCH))]
     (across_to, across_from), (down_to, down_from) = np.array(x).T, np.array(y).T
     across = np.interp(np.arange(columns) + 0.5, across_to, across_from) - 0.5
     down = np.interp(np.arange(rows) + 0.5, down_to, down_from) - 0.5
