@@ -339,8 +339,9 @@ def aligned(plain: Ink, styled: Ink) -> Image:
     y = [(0.0, 0.0), (float(rows), float(plain_rows))]
     if 1 <= styled.baseline <= rows - 1 and 1 <= plain.baseline <= plain_rows - 1:
         # What hardly reaches below the baseline does not drip down from it.
-        below, room = plain_rows - plain.baseline, rows - styled.baseline
-        y = [(0.0, 0.0), (styled.baseline, plain.baseline), (float(rows), plain.baseline + max(below, room / _STRETCH))]
+        room = (rows - styled.baseline) * plain.baseline / styled.baseline / _STRETCH
+        bottom = plain.baseline + max(plain_rows - plain.baseline, room)
+        y = [(0.0, 0.0), (styled.baseline, plain.baseline), (float(rows), bottom)]
     (across_to, across_from), (down_to, down_from) = np.array(x).T, np.array(y).T
     across = np.interp(np.arange(columns) + 0.5, across_to, across_from) - 0.5
     down = np.interp(np.arange(rows) + 0.5, down_to, down_from) - 0.5
