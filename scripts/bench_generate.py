@@ -19,9 +19,12 @@ from pathlib import Path
 
 import cv2
 
+from synth.data import data_file
 from synth.engine import generate
 from synth.pipeline import Pipeline
 from synth.recipe import Recipe
+from synth.style.extract import Unusable, extract
+from synth.style.store import StoreWriter
 
 
 def _processor() -> str:
@@ -65,6 +68,23 @@ class _Shifted:
         return records
 
 
+def write_styles(folder: Path, fonts: dict[str, list[str]]) -> Path:
+    """A store of 40 styles, of words of the recipe `scene` at 64 pixels."""
+    corpus = [data_file("corpora/en.txt")]
+    pipeline = Pipeline(Recipe.load("scene", corpus=corpus, overrides=["layout.height=64"], fonts=fonts))
+    writer = StoreWriter(folder / "words.styles")
+    for sample in pipeline:
+        if len(writer) == 40:
+            break
+        try:
+            writer.add(extract(sample.image))
+        except Unusable:
+            continue
+    writer.finish("scene")
+    writer.close()
+    return writer.folder
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", default=str(Path(__file__).parent.parent / "corpora" / "en.txt"))
@@ -96,6 +116,16 @@ def main() -> None:
         faces = len(pipeline.book.faces)
         pipeline.block(0, arguments.count)
         show(title, *rate(pipeline, arguments.count, arguments.runs, arguments.count), faces, "warm")
+    with tempfile.TemporaryDirectory() as folder:
+        styles = {"stores": [str(write_styles(Path(folder), fonts))]}
+        for title, piece in (("words", "corpus.words=[1, 1]"), ("four words", "corpus.words=[4, 4]")):
+            overrides = ["corpus.piece=words", piece]
+            made = Recipe.load("scene", corpus=[arguments.corpus], overrides=overrides, fonts=fonts, styles=styles)
+            pipeline = Pipeline(made)
+            faces = len(pipeline.book.faces)
+            pipeline.block(0, arguments.count)
+            measured = rate(pipeline, arguments.count, arguments.runs, arguments.count)
+            show(f"scene, in 40 styles, {title}, 32 px", *measured, faces, "warm")
     if arguments.han_fonts:
         with tempfile.TemporaryDirectory() as folder:
             corpus = Path(folder) / "han.txt"

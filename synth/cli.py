@@ -13,6 +13,7 @@ import click
 from synth.cli_charset import charset
 from synth.cli_convert import convert
 from synth.cli_corpus import corpus
+from synth.cli_fit import fit
 from synth.cli_handwriting import handwriting
 from synth.cli_script import fonts_audit, script
 from synth.cli_style import style
@@ -426,6 +427,7 @@ def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
 main.add_command(charset)
 main.add_command(convert)
 main.add_command(corpus)
+main.add_command(fit)
 main.add_command(handwriting)
 fonts.add_command(fonts_audit)
 main.add_command(script)

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -30,7 +31,7 @@ from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.face import Face
 from synth.fonts.index import FaceInfo, FontIndex, scan
 from synth.fonts.install import catalog
-from synth.handwriting.stitch import NOT_JOINED, Hand, Manuscript, Unwritable
+from synth.handwriting.stitch import NONE_WRITTEN, NOT_JOINED, Hand, Manuscript, Unwritable
 from synth.recipe import Fonts, Recipe
 from synth.render.curve import Along, Laid, Prints, Straightened, TooLong, choose_path, lay_line, move_along, straighten
 from synth.render.line import GlyphCache, Ink, NoInk, draw_line
@@ -50,7 +51,7 @@ from synth.text.source import Alien, Drawn, TextSource
 
 _BAD_SHAPE = "missing glyph or dotted circle"
 _BLANK = "no ink where ink is due"
-_UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK, NO_CLASS, NOT_JOINED))
+_UNDRAWN = frozenset((NO_FONT, _BAD_SHAPE, _BLANK, NO_CLASS, NOT_JOINED, NONE_WRITTEN))
 _BATCH = 64  # samples that go through the stages together
 _PLAIN_ATTEMPTS = 200  # texts tried for the plain rendering before the corpus counts as undrawable
 _PLANNED_ATTEMPTS = 20  # plain renderings of a planned text, in other faces, before another text takes its place
@@ -183,16 +184,10 @@ class Pipeline:
         self._aliens = self._unknown_scripts()
         self._names = {str(file.path): file.path.name for file in recipe.corpus.files}
         self._backgrounds = Backgrounds(recipe.background, recipe.seed)
-        self._composer = Composer(recipe, self._backgrounds)
-        self.styles: Styles | None = None
-        if recipe.styles.stores and recipe.styles.weight:
-            self.styles = Styles(recipe.styles, recipe.layout.height, recipe.legibility.contrast, recipe.seed)
         self._streams = [Streams(recipe.seed)]  # one for each place in a batch: its generator goes through all stages
         self._cache = GlyphCache()
         self._outlines = OutlineCache()
-        self._degradation = recipe.degrade_ops()
-        surroundings = recipe.surroundings
-        self._neighboured = surroundings.above + surroundings.below + surroundings.beside > 0
+        self._look()
 
     @cached_property
     def _known(self) -> frozenset[str] | None:
@@ -387,6 +382,45 @@ class Pipeline:
         text, file = self.plan.text(number)
         return Drawn(text, self.charset.split(text), self.source.names[file])
 
+    def with_look(self, recipe: Recipe) -> Pipeline:
+        """A pipeline of another look that shares texts, fonts and what is cached of them with this one.
+
+        It makes the samples that `Pipeline(recipe)` makes, and is there in a thousandth of the time. One of the two
+        draws at a time.
+
+        Args:
+            recipe: differs in `styles`, `layout`, `ink`, `surroundings`, `background` except its paths, `colour`,
+                `geometry`, `degrade`, `legibility` and `output` alone.
+
+        Raises:
+            ValueError: it differs in anything else.
+            ScriptoriumError: see `book`.
+        """
+        own, other = self.recipe, recipe
+        for key in ("task", "seed", "corpus", "fonts", "handwriting"):
+            if getattr(own, key) != getattr(other, key):
+                raise ValueError(f"{key} differs, which is more than the look")
+        if own.background.paths != other.background.paths:
+            raise ValueError("background.paths differs, which is more than the look")
+        # What both need is made once.
+        _ = self.book, self.hand, self.plan
+        changed = copy(self)
+        changed.recipe = recipe
+        changed._backgrounds = self._backgrounds.with_look(recipe.background)
+        changed._look()
+        return changed
+
+    def _look(self) -> None:
+        """What is made of the recipe's sections on the look."""
+        recipe = self.recipe
+        self._composer = Composer(recipe, self._backgrounds)
+        self.styles: Styles | None = None
+        if recipe.styles.stores and recipe.styles.weight:
+            self.styles = Styles(recipe.styles, recipe.layout.height, recipe.legibility.contrast, recipe.seed)
+        self._degradation = recipe.degrade_ops()
+        surroundings = recipe.surroundings
+        self._neighboured = surroundings.above + surroundings.below + surroundings.beside > 0
+
     @property
     def rejected_fonts(self) -> list[tuple[Path, str]]:
         """Files and faces that are of no use, with the reason, where the recipe names fonts."""
@@ -571,6 +605,9 @@ class Pipeline:
         lacking = Counter(c for reason, detail in work.refusals if reason == NO_FONT for c in detail)
         if lacking:
             raise _undrawable(lacking)
+        joined = Counter(c for reason, detail in work.refusals if reason == NOT_JOINED for c in detail)
+        if joined:
+            raise _unwritable(NOT_JOINED, joined)
         reasons = ", ".join(sorted({reason for reason, _ in work.refusals}))
         count = len(work.refusals)
         raise ScriptoriumError(f"sample {work.index}: {count} attempts were refused ({reasons}); loosen the recipe")
@@ -847,7 +884,7 @@ class Pipeline:
         }
         faces = work.faces
         if work.hand is not None:
-            meta["font"] = f"handwriting {work.hand.store}".rstrip()
+            meta["font"] = f"handwriting {work.hand.store}"
             if work.hand.writer:
                 meta["writer"] = work.hand.writer
             if work.hand.fonts:
@@ -1117,10 +1154,15 @@ def _undrawable(lacking: Counter[str]) -> ScriptoriumError:
 def _unwritable(reason: str, lacking: Counter[str]) -> ScriptoriumError:
     """What to tell when the corpus holds nothing that the character sets can write."""
     names = " ".join(isolated(c) for c, _ in sorted(lacking.items(), key=lambda item: (-item[1], item[0]))[:20])
+    if reason == NONE_WRITTEN:
+        return ScriptoriumError(
+            "no text of the corpus has a letter of the character sets, so that fonts would draw all of it; give sets "
+            "of its script with --chars"
+        )
     if reason == NOT_JOINED:
         return ScriptoriumError(
-            f"no text of the corpus can be stitched: {names} should join with their neighbours, and letters written "
-            "alone do not look so; draw it with fonts, or set handwriting.joined: isolated to have it nevertheless"
+            f"hardly a text of the corpus can be stitched: {names} should join with their neighbours, and letters "
+            "written alone do not look so; draw it with fonts, or have it nevertheless: -o handwriting.joined=isolated"
         )
     return ScriptoriumError(
         f"no text of the corpus can be written: the character sets have no {names}, and nothing may stand in for them "

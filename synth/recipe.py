@@ -608,7 +608,8 @@ class Recipe(Section):
             corpus: a text file or several; they take the place of `corpus.files`.
             charset: dictionary; takes the place of `corpus.charset`.
             overrides: `section.key=value`, one or several, the value in YAML; `base=NAME` exchanges the base.
-            sections: keys of sections to set, such as `layout={"height": 48}`.
+            sections: keys of sections to set, such as `layout={"height": 48}`; of sections within them, too, those that
+                are not named stay: `layout={"seal": {"unwrap": False}}`.
 
         Raises:
             RecipeError: no such preset or file, not YAML, a base that leads back to its recipe, or a key or value that
@@ -622,7 +623,11 @@ class Recipe(Section):
         path, values = _resolved(source, base)
         for name, keys in sections.items():
             for key, value in keys.items():
-                set_key(values, (name, key), value, path)
+                if isinstance(value, Mapping) and _holds_section(cls, name, key):
+                    for inner, part in value.items():
+                        set_key(values, (name, key, inner), part, path)
+                else:
+                    set_key(values, (name, key), value, path)
         if corpus:
             set_key(values, ("corpus", "files"), [{"path": str(name)} for name in corpus], path)
         if charset is not None:
@@ -695,6 +700,16 @@ def _resolved(source: str | Path, base: str | None = None) -> tuple[str, dict[st
     for layer in reversed(layers):
         merged = _merged(merged, layer)
     return where, merged
+
+
+def _holds_section(model: type[BaseModel], name: str, key: str) -> bool:
+    """Whether what stands at `name.key` of a recipe is a section, too."""
+    for part in (name, key):
+        field = model.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, Section):
+            return False
+        model = field.annotation
+    return True
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -287,7 +287,11 @@ def test_sheets(found: list[Character], tmp_path: Path) -> None:
     table = tmp_path / "cells.txt"
     table.write_text("\n".join(c.text for c in ann[:5]))  # the last cell is left empty
     options = Options(grid=(2, 3), inset=0.0, labels=table)
-    same(read_set(tmp_path / "ann.png", options), ann[:5])
+    read = read_set(tmp_path / "ann.png", options)
+    same(read, ann[:5])
+    assert read.left_out == {"in cells that the table does not name": 1}
+    with pytest.raises(ScriptoriumError, match=r"ann\.png: sheets named by their class, without --labels CELLS"):
+        read_set(tmp_path / "ann.png", Options(grid=(2, 3)))
     # A sheet for each class.
     letters = tmp_path / "sheets"
     letters.mkdir()

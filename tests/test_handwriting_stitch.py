@@ -21,7 +21,7 @@ from synth.fonts.face import Face
 from synth.fonts.index import scan
 from synth.handwriting.readers import Options
 from synth.handwriting.reference import Reference
-from synth.handwriting.stitch import NOT_JOINED, Hand, Unwritable
+from synth.handwriting.stitch import NONE_WRITTEN, NOT_JOINED, Hand, Unwritable
 from synth.handwriting.store import Store, import_set
 from synth.pipeline import Pipeline
 from synth.recipe import Fonts, Handwriting, Recipe
@@ -401,6 +401,58 @@ def test_marks_that_a_font_draws_as_one(own_cache: Path, tmp_path: Path) -> None
     assert not writer.able("मैं")
 
 
+def test_vowel_signs_on_both_sides(own_cache: Path, tmp_path: Path) -> None:
+    """An image of ো lies across no letter: its halves stand beside it, or it is refused."""
+    face = next(f for f in fontset.faces_of("লো") if f.info.family.startswith("Noto Sans Bengali"))
+    book = FontBook([face.info], Fonts())
+
+    def made(name: str, letters: tuple[str, ...]) -> Path:
+        return store(tmp_path / name, [Character(c, "ann", drawn(face, c, 30, frame=64)) for c in letters])
+
+    setting = Reference(book).setting("লো")
+    assert setting is not None and [part.around for part in setting.parts] == [False, True]
+    whole = hand(book, made("whole", ("ক", "ল", "\u09cb")), missing=("compose",))
+    assert refusal(whole, "লো") == (NO_CLASS, "লো")
+    halves = hand(book, made("halves", ("ক", "ল", "\u09c7", "\u09be")), missing=("compose",))
+    way = halves.write(text("লো"), np.random.default_rng(0)).letters[0].way
+    assert way is not None and [halves.classes[piece.kind] for piece in way.pieces] == ["ল", "\u09c7", "\u09be"]
+    base, before, after = (piece.box for piece in way.pieces)
+    assert before.right < (base.left + base.right) / 2 < after.left
+    assert before.left == pytest.approx(setting.parts[1].box.left, abs=0.02)
+    assert after.right == pytest.approx(setting.parts[1].box.right, abs=0.02)
+    ink = write(halves, "লো")
+    assert len(ink.boxes) == 1
+    # A sign beside its letter is one part, as it was.
+    aside = Reference(book).setting("কি")
+    assert aside is not None and not any(part.around for part in aside.parts)
+
+
+def test_punctuation_of_han_stands_where_fonts_of_han_have_it(
+    dejavu: list[Path], own_cache: Path, tmp_path: Path
+) -> None:
+    """Another script's face that has 。 at the top of the line says nothing of it, as reference or in its stead."""
+    han = fontset.face_for("の一。")
+    with TTFont(dejavu[0]) as font:
+        for table in font["cmap"].tables:
+            if table.isUnicode():
+                table.cmap[0x3002] = table.cmap[0xB0]
+        for record in font["name"].names:
+            if record.nameID in (1, 4, 16):
+                record.string = "Noto Sans Other"
+        font.save(tmp_path / "other.ttf")
+    other = scan([tmp_path / "other.ttf"]).faces[0]
+    book = FontBook([other, han.info], Fonts())
+    found = Reference(book).setting("。")
+    assert found is not None and found == Reference(FontBook([han.info], Fonts())).setting("。")
+    letters = store(tmp_path, [Character(c, "ann", drawn(han, c, 30, frame=64)) for c in "の一"])
+    ink = write(hand(book, letters, fonts=(tmp_path / "other.ttf",)), "の。")
+    _, top, _, bottom = inked(ink)[1]
+    middle = (found.box.top + found.box.bottom) / 2 * PPEM
+    assert (top + bottom) / 2 - ink.baseline == pytest.approx(middle, abs=1.5)
+    # Without such a font, any that has it.
+    assert Reference(FontBook([other], Fonts())).setting("。") is not None
+
+
 def test_letters_of_one_shape(sans: FontBook) -> None:
     reference = Reference(sans)
     assert [c for c in "abcdefghijklmnopqrstuvwxyz" if reference.alike(c, c.upper())] == list("cosvwxz")
@@ -475,11 +527,36 @@ def test_nothing_can_be_written(latin: Path, dejavu: list[Path], tmp_path: Path)
     place = store(tmp_path, characters(dejavu[0], "شمس"))
     with pytest.raises(ScriptoriumError, match="should join with their neighbours") as error:
         stream(tmp_path / "ar.txt", place, dejavu, "corpus.template_share=0").sample(0)
-    assert "handwriting.joined: isolated" in str(error.value)
+    assert "handwriting.joined=isolated" in str(error.value)
     sample = stream(
         tmp_path / "ar.txt", place, dejavu, "corpus.template_share=0", "handwriting.joined=isolated"
     ).sample(0)
     assert sample.text == "شمس"
+
+
+def test_texts_that_fonts_would_draw_alone_are_refused(
+    latin: Path, sans: FontBook, dejavu: list[Path], tmp_path: Path
+) -> None:
+    writer = hand(sans, latin, missing=("font",), fonts=(dejavu[1],))
+    assert refusal(writer, "908") == (NONE_WRITTEN, "")
+    assert writer.lacking("908") == (NONE_WRITTEN, "")
+    assert writer.lacking("a908") == ("", "")
+    (tmp_path / "numbers.txt").write_text("908\n", encoding="utf-8")
+    pipeline = stream(
+        tmp_path / "numbers.txt", latin, dejavu, "corpus.template_share=0", "handwriting.missing=[font]",
+        f"handwriting.fonts=['{dejavu[1]}']",
+    )  # fmt: skip
+    with pytest.raises(ScriptoriumError, match="has a letter of the character sets"):
+        pipeline.sample(0)
+
+
+def test_joined_letters_are_named_where_next_to_no_text_can_be_stitched(dejavu: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "ar.txt").write_text("شمس\n" * 150 + "321\n", encoding="utf-8")
+    place = store(tmp_path, characters(dejavu[0], "شمس123"))
+    pipeline = stream(tmp_path / "ar.txt", place, dejavu, "corpus.template_share=0", "corpus.piece=line")
+    assert pipeline.hand is not None
+    with pytest.raises(ScriptoriumError, match=r"handwriting\.joined=isolated"):
+        pipeline.samples(range(40))
 
 
 def test_planned_texts_keep_their_case(latin: Path, dejavu: list[Path], corpus: Path, tmp_path: Path) -> None:

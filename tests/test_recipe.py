@@ -363,3 +363,9 @@ def test_the_ends_of_every_range_can_be_drawn(key: str, value: float, tmp_path: 
         return
     for sample in samples:
         assert sample.image.shape[0] == 32 and np.isfinite(sample.polygons).all()
+
+
+def test_sections_within_sections_are_merged_and_values_replaced() -> None:
+    recipe = Recipe.load("seal", layout={"seal": {"unwrap": False}}, background={"kinds": {"flat": 1}})
+    assert (recipe.layout.seal.p, recipe.layout.seal.unwrap) == (1.0, False)
+    assert recipe.background.kinds == {"flat": 1}

@@ -627,7 +627,7 @@ def test_stores_that_cannot_be_used(dejavu: list[Path], corpus: Path, tmp_path: 
 
 def test_commands(dejavu: list[Path], store: Path, corpus: Path, synth: Run, tmp_path: Path) -> None:
     common = ("--corpus", corpus, "--fonts", *dejavu, "--recipe", "clean")
-    done = synth("generate", *common, "--styles", store, "--output", tmp_path / "d", "--count", 60)
+    done = synth("generate", *common, "--styles", store, "--output", tmp_path / "d", "--count", 24)
     assert done.code == 0, done.err
     assert "styles" in done.out and "words.styles: 3 crops" in done.out
     manifest = json.loads((tmp_path / "d" / "manifest.json").read_text())
@@ -635,7 +635,7 @@ def test_commands(dejavu: list[Path], store: Path, corpus: Path, synth: Run, tmp
     assert manifest["recipe"]["styles"]["stores"] == ["words.styles"]
     assert synth("verify", tmp_path / "d").code == 0
     assert synth("report", tmp_path / "d").code == 0
-    again = synth("generate", "--recipe", tmp_path / "d" / "recipe.yaml", "--output", tmp_path / "e", "--count", 60)
+    again = synth("generate", "--recipe", tmp_path / "d" / "recipe.yaml", "--output", tmp_path / "e", "--count", 24)
     assert again.code == 0, again.err
     digests = [json.loads((tmp_path / x / "manifest.json").read_text())["shards"][0]["digest"] for x in "de"]
     assert digests[0] == digests[1]

@@ -12,7 +12,7 @@ from paddle.nn import functional as F
 
 from ocr.config import DetArchitecture
 from ocr.losses.det import angles
-from ocr.models.layers import ConvNorm, SqueezeExcite, upsampled
+from ocr.models.layers import ConvNorm, SqueezeExcite, scaled, upsampled
 from ocr.models.pyramids import PYRAMIDS, Pyramid
 from ocr.registry import Registry
 
@@ -145,19 +145,43 @@ class _Branch(nn.Layer):
         return self.out(F.relu(self.norm(self.up(self.conv(x)))))
 
 
+class _SubpixelBranch(nn.Layer):
+    """What `_Branch` is for, in less time: the 16 pixels of each place are channels until the end.
+
+    Shi et al., "Real-Time Single Image and Video Super-Resolution", 2016.
+    """
+
+    def __init__(self, in_channels: int, bias: float = 0.0) -> None:
+        super().__init__()
+        middle = scaled(in_channels / 2)
+        self.conv = ConvNorm(in_channels, middle)
+        self.out = nn.Conv2D(
+            middle,
+            16,
+            1,
+            weight_attr=nn.initializer.KaimingNormal(),
+            bias_attr=nn.initializer.Constant(bias),
+        )
+
+    def forward(self, x: Any) -> Any:
+        return F.pixel_shuffle(self.out(self.conv(x)), 4)
+
+
 class DBHead(nn.Layer):
     """Differentiable binarization's head (Liao et al., 2020): scores of the shrunk texts, and of the threshold.
 
     Args:
         in_channels: of the features.
         k: steepness of the binarization while training.
+        subpixel: come to the whole resolution by one shuffle of channels instead of two transposed convolutions.
     """
 
-    def __init__(self, in_channels: int, *, k: float = 50.0) -> None:
+    def __init__(self, in_channels: int, *, k: float = 50.0, subpixel: bool = False) -> None:
         super().__init__()
         self.k = float(k)
+        branch = _SubpixelBranch if subpixel else _Branch
         # Few pixels are text: that need not be learnt first (Lin et al., "Focal Loss", 2017, section 4.1).
-        self.shrunk, self.border = _Branch(in_channels, _RARE), _Branch(in_channels)
+        self.shrunk, self.border = branch(in_channels, _RARE), branch(in_channels)
 
     def forward(self, features: Any) -> Any:
         """N × in_channels × H / 4 × W / 4 → scores of the shrunk texts, N × 1 × H × W."""

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -211,12 +212,22 @@ class Backgrounds:
         self._seed = seed
         self._max = max_bytes
         self._held: OrderedDict[tuple[str, int], Image] = OrderedDict()
-        self._bytes = 0
         self.rejected: list[tuple[Path, str]] = []
         self.pictures = self._find(config.paths)
         self._stretch = -1
         self._shown: Sequence[int] = ()
         self.turn_to(0)
+        self._weigh()
+
+    def with_look(self, config: Background) -> Backgrounds:
+        """The same pictures and textures, those in memory shared, with other `kinds` and `strength`."""
+        changed = copy(self)
+        changed._config = config
+        changed._weigh()
+        return changed
+
+    def _weigh(self) -> None:
+        config = self._config
         kinds: dict[str, float] = {kind: weight for kind, weight in config.kinds.items() if weight > 0}
         if not self.pictures:
             kinds.pop("pictures", None)
@@ -335,9 +346,10 @@ class Backgrounds:
         else:
             texture = _procedural(kind, number)
         self._held[key] = texture
-        self._bytes += texture.nbytes
-        while self._bytes > self._max and len(self._held) > 1:
-            self._bytes -= self._held.popitem(last=False)[1].nbytes
+        # Counted anew: others may hold the same ones (`with_look`).
+        held = sum(one.nbytes for one in self._held.values())
+        while held > self._max and len(self._held) > 1:
+            held -= self._held.popitem(last=False)[1].nbytes
         return texture
 
 

@@ -464,6 +464,9 @@ def _sheets(place: _Place, options: Options, table: dict[str, str] | None) -> Ch
     found = _Sheets("sheets", place=place, grid=options.grid, inset=options.inset)
     if form:
         assert table is not None
+        unnamed = sum(str(cell) not in table for cell in range(size))
+        if unnamed:
+            found.left_out["in cells that the table does not name"] += unnamed * len(pictures)
         for name in pictures:
             writer = _found(by_writer, name) if by_writer else PurePosixPath(name).stem
             for cell in range(size):
@@ -474,7 +477,7 @@ def _sheets(place: _Place, options: Options, table: dict[str, str] | None) -> Ch
         found.form = "sheets with a table of their cells"
         return found
     classes = [_found(by_name, name) if by_name else PurePosixPath(name).stem for name in pictures]
-    texts = resolve(classes, table, options.names, place.path)
+    texts = resolve(classes, table, options.names, f"{place.path}: sheets named by their class, without --labels CELLS")
     for name, label in zip(pictures, classes, strict=True):
         if label not in texts:
             found.left_out["of classes that the table leaves out"] += size
@@ -599,7 +602,7 @@ def _as_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
         return images
     low, high = float(images.min(initial=0)), float(images.max(initial=0))
     if not np.isfinite((low, high)).all():
-        raise ScriptoriumError("images with values that are no numbers; mend the file")
+        raise ScriptoriumError("its images have values that are no numbers; mend the file")
     # Shares of 1, sixteenths and signed values are stretched over all grey levels; bytes stay what they are.
     if 100 < high <= 255 and low >= 0:
         return images.astype(np.uint8)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
+import regex
 import uharfbuzz as hb
 import unicodedata2
 from numpy.typing import NDArray
@@ -26,6 +28,10 @@ JOINED: Final = frozenset(
 
 HEADLINED: Final = {"Deva": "क", "Beng": "ক", "Guru": "ਕ", "Tirh": "𑒏"}
 """Scripts whose letters hang from a line that joins them, and a letter whose top it is."""
+
+_WIDE_PUNCTUATION: Final = regex.compile(r"[[\p{scx=Han}\p{scx=Hira}\uff00-\uff65]&&\p{P}]", regex.V1)
+"""Punctuation of Han and kana, which fonts of other scripts have at other heights: 。 half way up, or at the top."""
+_COMPANIONS: Final = ("\u306e\u8fd9", "\u306e", "\u4e00")  # of a face to set it by, the first that one has
 
 _SIZE: Final = 64  # pixels per em at which shapes are compared
 _BAND: Final = (0.05, 0.1)  # above and below the top of HEADLINED's letter, em: where a headline is looked for
@@ -50,11 +56,15 @@ class Box(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Code points `start` to `stop` of a letter, and where the font has their ink."""
+    """Code points `start` to `stop` of a letter, and where the font has their ink.
+
+    `around`: on both sides of the letter's first part, as the two halves of ো are.
+    """
 
     start: int
     stop: int
     box: Box
+    around: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +103,14 @@ class Reference:
 
     def face(self, text: str) -> Face | None:
         """The face that says how a letter is set; None if no face has it."""
+        companions = (*_COMPANIONS, "") if is_wide_punctuation(text) else ("",)
         for book, order in self._books:
-            bits = -1
-            for character in text:
-                bits &= book.able(character)
-            if bits:
-                return next(book.open(book.faces[number]) for number in order if bits >> number & 1)
+            for companion in companions:
+                bits = -1
+                for character in text + companion:
+                    bits &= book.able(character)
+                if bits:
+                    return next(book.open(book.faces[number]) for number in order if bits >> number & 1)
         return None
 
     def setting(self, text: str) -> Setting | None:
@@ -113,14 +125,20 @@ class Reference:
             return None
         shaped, advance = _shaped(face, text)
         parts: dict[int, Box] = {}
+        glyphs: dict[int, list[Box]] = {}
         for cluster, box in shaped:
             if box is not None:
+                glyphs.setdefault(cluster, []).append(box)
                 parts[cluster] = _around(parts[cluster], box) if cluster in parts else box
         if not parts:
             return None
         starts = sorted(parts)
         stops = [*starts[1:], len(text)]
-        found = tuple(Part(a if k else 0, b, parts[a]) for k, (a, b) in enumerate(zip(starts, stops, strict=True)))
+        first = parts[starts[0]]
+        found = tuple(
+            Part(a if k else 0, b, parts[a], k > 0 and _surrounds(glyphs[a], first))
+            for k, (a, b) in enumerate(zip(starts, stops, strict=True))
+        )
         whole = found[0].box
         for part in found[1:]:
             whole = _around(whole, part.box)
@@ -187,6 +205,17 @@ class Reference:
             return None
         edges = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
         return Box(*(float(edge) / _SIZE for edge in edges))
+
+
+def is_wide_punctuation(text: str) -> bool:
+    """Whether a letter is punctuation of Han and kana."""
+    return len(text) == 1 and _WIDE_PUNCTUATION.match(text) is not None
+
+
+def _surrounds(glyphs: Sequence[Box], base: Box) -> bool:
+    """Whether some glyphs stand before the middle of a base, others behind it."""
+    middle = (base.left + base.right) / 2
+    return any(box.right < middle for box in glyphs) and any((box.left + box.right) / 2 > middle for box in glyphs)
 
 
 def _around(one: Box, other: Box) -> Box:

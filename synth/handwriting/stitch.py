@@ -24,7 +24,7 @@ from synth.fonts.book import FontBook
 from synth.fonts.face import Face
 from synth.fonts.index import scan
 from synth.handwriting.extract import BANDS, BARE, profiles, strokes
-from synth.handwriting.reference import JOINED, Box, Part, Reference, Setting, looks_written
+from synth.handwriting.reference import JOINED, Box, Part, Reference, Setting, is_wide_punctuation, looks_written
 from synth.handwriting.store import DOUBTED, Store
 from synth.recipe import Fonts, Handwriting
 from synth.render.line import GlyphCache, Ink, Placed, place_runs
@@ -36,6 +36,7 @@ from synth.text.ucd import BRACKETS
 from synth.text.units import split_units
 
 NOT_JOINED: Final = "letters that should join"
+NONE_WRITTEN: Final = "no letter of the character sets in it"
 
 _JITTER: Final = 2.5  # standard deviations at most
 _TRIES: Final = 8  # writers looked at for one who has all letters
@@ -77,7 +78,7 @@ class Unwritable(Exception):
     """A text that cannot be written.
 
     Attributes:
-        reason: `NO_CLASS` or `NOT_JOINED`.
+        reason: `NO_CLASS`, `NOT_JOINED` or `NONE_WRITTEN`.
         characters: that are to blame.
     """
 
@@ -132,7 +133,7 @@ class Manuscript:
     Attributes:
         drawn: the text, in the case in which it is written.
         letters: from left to right.
-        store: name of the store that most of it is from; empty: a font draws all.
+        store: name of the store that most of it is from.
         writer: who wrote it, as far as known.
         fonts: names of faces that draw what the stores lack.
     """
@@ -241,7 +242,7 @@ class Hand:
     def lacking(self, text: str, *, recase: bool = True) -> tuple[str, str]:
         """Why a text cannot be written, and the characters to blame; empty if it can."""
         try:
-            self._letters(text, recase)
+            _needed(self._letters(text, recase))
         except Unwritable as problem:
             return problem.reason, problem.characters
         return "", ""
@@ -255,27 +256,26 @@ class Hand:
             recase: whether a letter may be written in the other case, and the text be changed so.
 
         Raises:
-            Unwritable: some characters have no class, and nothing stands in for them.
+            Unwritable: some characters have no class, and nothing stands in for them; or fonts would stand in for all.
         """
         letters = self._letters(drawn.text, recase)
+        needed = _needed(letters)
         inked = [letter for letter in letters if letter.way is not None]
         text = drawn.text
         if any(letter.way is not None and letter.way.text != text[letter.start : letter.stop] for letter in inked):
             # The label says what is written.
             drawn = _rewritten(drawn, letters)
         done = Manuscript(drawn, self._ordered(letters, drawn.text))
-        needed = [piece for letter in inked if letter.way is not None for piece in letter.way.pieces]
-        if needed:
-            piece, seed, who = self._writer(needed, rng)
-            done.store = self.stores[int(self._origin[seed][0])].folder.name
-            done.writer = self._writers[who][1] if who >= 0 else ""
-            like = float(piece.strokes[seed - self._ranges[piece.kind][0]]), float(self._slants[seed])
-            used: dict[int, int] = {}
-            for letter in inked:
-                assert letter.way is not None
-                for piece in letter.way.pieces:
-                    used[piece.kind] = self._image(piece, who, like, used.get(piece.kind, -1), rng)
-                    letter.images.append(used[piece.kind])
+        piece, seed, who = self._writer(needed, rng)
+        done.store = self.stores[int(self._origin[seed][0])].folder.name
+        done.writer = self._writers[who][1] if who >= 0 else ""
+        like = float(piece.strokes[seed - self._ranges[piece.kind][0]]), float(self._slants[seed])
+        used: dict[int, int] = {}
+        for letter in inked:
+            assert letter.way is not None
+            for piece in letter.way.pieces:
+                used[piece.kind] = self._image(piece, who, like, used.get(piece.kind, -1), rng)
+                letter.images.append(used[piece.kind])
         self._choose_faces(done, inked, rng)
         return done
 
@@ -377,6 +377,11 @@ class Hand:
             return None
         pieces: list[_Piece] = []
         for part in setting.parts:
+            if part.around:
+                if not (halves := self._halves(letter, setting, part)):
+                    return None
+                pieces += halves
+                continue
             kind = self._kind_of_mark(letter[part.start : part.stop])
             if kind is not None:
                 pieces.append(self._piece(part.start, part.stop, kind, part.box))
@@ -385,6 +390,24 @@ class Hand:
             else:
                 return None
         return _Way(letter, tuple(pieces), joins=setting.joins, headline=setting.headline)
+
+    def _halves(self, letter: str, setting: Setting, part: Part) -> list[_Piece]:
+        """A vowel sign on both sides of its letter, as what it is composed of (ো: ে, া); none if one lacks.
+
+        An image of the whole sign would lie across the letter.
+        """
+        base = setting.parts[0]
+        pieces: list[_Piece] = []
+        for half in unicodedata2.normalize("NFD", letter[part.start : part.stop]):
+            alone = self._reference.setting(letter[: base.stop] + half)
+            kind = self._kind_of_mark(half)
+            if kind is None or alone is None or [p.start for p in alone.parts] != [0, base.stop]:
+                return []
+            # With the other half, the letter stands further on.
+            box, away = alone.parts[1].box, base.box.left - alone.parts[0].box.left
+            box = box._replace(left=box.left + away, right=box.right + away)
+            pieces.append(self._piece(part.start, part.stop, kind, box))
+        return pieces if len(pieces) > 1 else []
 
     def _marks_apart(self, letter: str, base: int, part: Part) -> list[_Piece]:
         """Marks that the reference draws as one, each where it stands alone over the same base; none if one lacks."""
@@ -594,11 +617,10 @@ class Hand:
         if letter.face is not None:
             mark = self._by_font(letter.face, _glyphs(letter), max(4, round(ppem * size)))
             mask, x = _slanted(mark.mask, mark.left, slant)
-            marks.append(
-                replace(
-                    mark, mask=mask, left=x, top=mark.top - round(rise * ppem), start=letter.start, stop=letter.stop
-                )
-            )
+            y = mark.top - round(rise * ppem)
+            if is_wide_punctuation(way.glyphs) and (setting := self._reference.setting(way.glyphs)) is not None:
+                y = round(((setting.box.top + setting.box.bottom) / 2 * size - rise) * ppem - mask.shape[0] / 2)
+            marks.append(replace(mark, mask=mask, left=x, top=y, start=letter.start, stop=letter.stop))
             return
         main = max(
             way.pieces, key=lambda piece: (piece.box.right - piece.box.left) * (piece.box.bottom - piece.box.top)
@@ -719,6 +741,14 @@ def _glyphs(letter: _Letter) -> str:
 
 def _own_book(paths: Sequence[Path]) -> FontBook:
     return FontBook(scan(paths).faces, Fonts())
+
+
+def _needed(letters: Sequence[_Letter]) -> list[_Piece]:
+    """All images that are to be chosen. Raises Unwritable: there are none, so that fonts would draw all of the text."""
+    needed = [piece for letter in letters if letter.way is not None for piece in letter.way.pieces]
+    if not needed:
+        raise Unwritable(NONE_WRITTEN, "")
+    return needed
 
 
 def _rewritten(drawn: Drawn, letters: Sequence[_Letter]) -> Drawn:

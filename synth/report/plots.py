@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 _INK = "#7a828c"
 _BAR = "#4a8cc7"
@@ -42,6 +43,31 @@ def histogram(
     figure, axes = _figure(label + (" (the last bar: and above)" if values[-1] > end else ""))
     axes.hist(np.minimum(values, end), bins=_BINS, weights=weights, color=_BAR)
     _mark(axes, {name: value for name, value in (marks or {}).items() if value <= end})
+    return _svg(figure)
+
+
+def overlaid(sets: Mapping[str, NDArray[np.float64]], label: str) -> str:
+    """Outlines of the distributions of two or three sets of values; the first is filled.
+
+    Args:
+        sets: values by what the legend calls them.
+        label: of the axis of values.
+    """
+    known = np.concatenate(list(sets.values()))
+    # A few that are far off must not press all others together.
+    low, high = np.quantile(known, (0.005, 0.995)).tolist()
+    edges = np.linspace(low, high if high > low else low + 1, 33)
+    figure, axes = _figure(label)
+    for number, (name, values) in enumerate(sets.items()):
+        shares = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / max(len(values), 1)
+        if number == 0:
+            axes.stairs(shares, edges, fill=True, color=_INK, alpha=0.45, label=name)
+        else:
+            dashes = (0, (4, 2)) if number == 1 and len(sets) > 2 else "-"
+            colour = _MARK if number == 1 and len(sets) > 2 else _BAR
+            axes.stairs(shares, edges, color=colour, linewidth=1.6, linestyle=dashes, label=name)
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.legend(fontsize=8, frameon=False, labelcolor=_INK)
     return _svg(figure)
 
 

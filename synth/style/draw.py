@@ -36,6 +36,7 @@ _ROOM = 0.6  # heights of the text above and below it that are kept of a crop: m
 _NARROWEST, _WIDEST = -0.05, 1.0  # margins at the sides, heights of the image
 _CLOSEST = -0.04  # margins above and below, heights of the text
 _LINE = 6.0  # heights from which a crop is as high as its line, whatever letters that has; words are cut closely
+_WORD = 4.0  # heights to which texts turn as freely as words do
 _SLOPE = 1.1  # a turned line rises by at most this many times its own height
 _CORNER = 0.15  # heights by which perspective may shift a corner
 _STILL = (0.006, 0.02, 0.012)  # radians, tangent, heights below which nothing is turned, slanted, seen from the side
@@ -44,7 +45,7 @@ _STROKES = (0.05, 0.08, 0.105)
 _WEIGHTS = ((1, 400), (300, 500), (400, 700), (600, 1000))
 _ITALIC = 0.14
 _THINNED, _GROWN = 0.7, 1.35  # of its width that a stroke has at least and at most: else counters fill in
-_SHARP = 0.4  # standard deviation in pixels of the spread that drawing has itself, beside that of pixels
+_SHARP = 0.5  # standard deviation in pixels of the spread that drawing has itself, beside that of pixels
 _COARSE = 1.25  # pixels from which the crop's own are seen in the picture
 _LOSSLESS = 96  # JPEG quality from which nothing is seen of it
 _GREY = 4.0  # levels by which the channels of a grey may differ
@@ -279,11 +280,13 @@ class Variation:
         vary = config.vary
         draws: list[float] = (rng.standard_normal(15) * vary).tolist()
         self._margins = tuple(margin + 0.12 * look.height * d for margin, d in zip(look.margins, draws, strict=False))
-        self._angle = look.angle + math.radians(2.5) * draws[4]
+        # Long lines are cut from pages that lie straight.
+        calm = min(1.0, _WORD / look.wide)
+        self._angle = look.angle + math.radians(2.5) * calm * draws[4]
         self.slant = look.slant + 0.1 * draws[5]
         self._corners = look.corners
         if vary:
-            self._corners = look.corners + 0.05 * np.array(draws[6:14]).reshape(4, 2)
+            self._corners = look.corners + 0.05 * calm * np.array(draws[6:14]).reshape(4, 2)
         self.stroke = look.stroke * math.exp(0.25 * max(-2.0, min(draws[14], 2.0)))
         self._spans: list[tuple[int, int]] = []
         self._gains: Colour = (1.0, 1.0, 1.0)

@@ -13,6 +13,7 @@ from synth.style.style import Image
 
 _POINTS: Final = 2500  # of the ink that are looked at
 _STEEPEST: Final = math.radians(42)
+_COST: Final = 1.2  # of the sharpness, for each radian by which a line is turned from where it is expected
 _SHORT: Final = 0.12  # radians by which a line may be turned that is as wide as high
 _ENOUGH: Final = 3  # parts that say where a line goes
 _SEVERAL: Final = 4  # and that say whether it is seen from the side
@@ -64,8 +65,8 @@ def frame(mask: Image, parts: NDArray[Any] | None = None) -> Frame:
         if narrowing:
             angle = middle
         else:
-            angle = _sharpest(middle + np.linspace(-reach, reach, 21), x, y)
-            angle = _sharpest(angle + np.linspace(-0.045, 0.045, 7), x, y)
+            angle = _sharpest(middle, np.linspace(-reach, reach, 21), x, y)
+            angle = _sharpest(middle, angle - middle + np.linspace(-0.045, 0.045, 7), x, y)
     return _box(all_x, all_y, cx, cy, angle, narrowing)
 
 
@@ -98,9 +99,9 @@ def _narrowing(at: NDArray[Any], size: NDArray[Any]) -> float:
     return min(max(narrowing, -_NARROWING), _NARROWING) if abs(narrowing) > _PLAIN else 0.0
 
 
-def _sharpest(angles: NDArray[np.float64], x: NDArray[Any], y: NDArray[Any]) -> float:
-    choice: list[float] = angles.tolist()
-    return max(choice, key=lambda angle: _sharpness(x, y, angle))
+def _sharpest(middle: float, turns: NDArray[np.float64], x: NDArray[Any], y: NDArray[Any]) -> float:
+    choice: list[float] = turns.tolist()
+    return middle + max(choice, key=lambda turn: _sharpness(x, y, middle + turn) * (1 - _COST * abs(turn)))
 
 
 def _sharpness(x: NDArray[Any], y: NDArray[Any], angle: float) -> float:
@@ -110,9 +111,8 @@ def _sharpness(x: NDArray[Any], y: NDArray[Any], angle: float) -> float:
     bins = int(min(max(size, 8), 64))
     profile = np.bincount(((v - low) * ((bins - 1e-6) / size)).astype(np.intp), minlength=bins) / len(v)
     steps = np.diff(profile, prepend=0.0, append=0.0) * bins
-    # For each pixel of height, so that a flatter box is better; a turn costs a little.
-    sharp = float(steps @ steps) / float(bins * size)
-    return sharp - 0.5 * abs(angle) * sharp
+    # For each pixel of height, so that a flatter box is better.
+    return float(steps @ steps) / float(bins * size)
 
 
 def _box(x: NDArray[Any], y: NDArray[Any], cx: float, cy: float, angle: float, narrowing: float) -> Frame:

@@ -276,7 +276,9 @@ def _line(
     main = max(rows, key=lambda row: float((w[row] * h[row]).sum()))
     room = 0.45 * reference
     low, high = level[main].min() - room, level[main].max() + room
-    kept = usable & ~outside & (level > low) & (level < high)
+    # Of the crop's own line, where it lies at an edge, letters may be cut off as well.
+    far = np.abs(level - np.median(level[main])) > 0.35 * reference
+    kept = usable & ~(outside & far) & (level > low) & (level < high)
     kept[main] = True
     # Dots, accents and signs near it.
     small = (h < 0.6 * reference) & (reached == 0)

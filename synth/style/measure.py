@@ -289,8 +289,8 @@ def jpeg_quality(image: Image) -> int:
 _HALF = 128
 _STROKE_TILTS = np.arange(-0.5, 0.501, 0.05)
 _LINE_STEPS = np.linspace(-1.0, 1.0, 33)
-_POINTS = 900  # of the ink that angles are found by
-_SOME = 2000  # pixels that middle values and the light are found by
+_POINTS = 500  # of the ink that angles are found by
+_SOME = 1000  # pixels that middle values and the light are found by
 _NOISE = np.array(((1, -2, 1), (-2, 4, -2), (1, -2, 1)), np.float32)
 _SQUARE = {size: np.ones((size, size), np.uint8) for size in (3, 5)}
 _QUALITIES = range(5, 97)
@@ -322,7 +322,7 @@ class _Crop:
         threshold, dark = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
         self.darker = _thinner(dark)
         ink = dark if self.darker else 1 - dark
-        self._subtract(ink)
+        self._subtract(ink, 1)
         # Against the level ground, faint and unevenly lit letters come out as well as others.
         rest = np.clip(self.rest, 0, 255).astype(np.uint8)
         threshold, ink = cv2.threshold(rest, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
@@ -350,7 +350,7 @@ class _Crop:
         self._level()
         self.coverage = mask
 
-    def _subtract(self, ink: Mask) -> None:
+    def _subtract(self, ink: Mask, passes: int = 2) -> None:
         """Set `rest`, by how much pixels are darker than the ground's light (brighter, of bright ink)."""
         height, width = self.grey.shape
         ground = cv2.erode(1 - ink, _SQUARE[3])
@@ -362,14 +362,17 @@ class _Crop:
         rows, columns = np.divmod(places, width)
         values = self.grey.ravel()[places].astype(np.float64)
         x, y = columns / width * 2 - 1, rows / height * 2 - 1
-        terms = np.stack((np.ones(len(x)), x, y, x * x), 1)
+        terms = np.ones((len(x), 4))
+        terms[:, 1], terms[:, 2], terms[:, 3] = x, y, x * x
         kept = np.ones(len(x), bool)
         weights = np.zeros(4)
-        for _ in range(2):
+        for left in reversed(range(passes)):
             part = terms[kept]
             # The ridge keeps crops with little ground from bending it out of reason.
             square = part.T @ part + np.diag((0.0, 1.0, 1.0, 1.0)) * (0.02 * len(part))
             weights = np.linalg.solve(square, part.T @ values[kept])
+            if not left:
+                break
             away = np.abs(values - terms @ weights)
             kept = away <= max(2.5 * float(np.median(away)) * 1.4826, 4.0)
         self._weights = weights
@@ -568,7 +571,7 @@ class _Crop:
 
 
 def _some(where: NDArray[Any]) -> NDArray[np.intp]:
-    """Flat places of pixels that are set, evenly thinned to some 2,000."""
+    """Flat places of pixels that are set, evenly thinned to some 1,000."""
     places = np.flatnonzero(where)
     return places[:: max(1, len(places) // _SOME)]
 
