@@ -58,7 +58,7 @@ def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
     \b
     ocr audit -c configs/rec/crnn.yml
     """
-    from ocr.config import ClsConfig, DetConfig, KindConfig
+    from ocr.config import ClsConfig, DetConfig, KindConfig, StyleConfig
     from ocr.data.audit import Audit
     from ocr.data.audit import audit as check
     from ocr.data.audit_det import PagesAudit, audit_pages
@@ -69,6 +69,8 @@ def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
             f"{config}: a classifier needs no labels, so there is nothing to audit; look at its data with "
             "`ocr show-batch`"
         )
+    if isinstance(loaded, StyleConfig):
+        raise ScriptoriumError(f"{config}: its pairs are drawn, and need no audit; look at them with `ocr show-batch`")
     found: Audit | PagesAudit = audit_pages(loaded) if isinstance(loaded, DetConfig) else check(loaded)
     click.echo(found.text(), nl=False)
     click.echo(f"page     {found.write(output or loaded.Global.save_model_dir / 'audit.html')}")
@@ -141,6 +143,7 @@ def export(model: Path, output: Path, format_: str) -> None:
         "rec": f"predict --model {name}",
         "det": f"read --det {name} --rec DIR",
         "cls": f"read --det DIR --rec DIR --line-direction {name}",
+        "style": f"eval -c FILE --model {name}",
     }
     spec = load_spec(made)
     if isinstance(spec, ClsSpec) and spec.preprocess.kind == "page":
@@ -148,7 +151,7 @@ def export(model: Path, output: Path, format_: str) -> None:
     if isinstance(spec, KindSpec):
         recognisers = " ".join(shlex.quote(f"{kind}=DIR") for kind in spec.postprocess.label_list)
         following["kind"] = f"read --det DIR --rec {recognisers} --choose {name}"
-    click.echo(f"next     ocr {following[spec.task]} IMAGE…")
+    click.echo(f"next     ocr {following[spec.task]}{'' if spec.task == 'style' else ' IMAGE…'}")
 
 
 @main.command()

@@ -20,6 +20,7 @@ from ocr.spec import (
     DetPreprocess,
     KindPostProcess,
     Preprocess,
+    StylePreprocess,
 )
 from synth.data import data_file
 from synth.strict import ConfigError, Section, explain, nearest, parse_yaml
@@ -93,6 +94,13 @@ class KindGlobal(Run):
 
     name: str = Field("kind", description="for people")
     save_model_dir: Path = Field(Path("output/kind"), description="checkpoints, metrics and plots go here")
+
+
+class StyleGlobal(Run):
+    """The run of a network that gives texts another look."""
+
+    name: str = Field("style", description="for people")
+    save_model_dir: Path = Field(Path("output/style"), description="checkpoints, metrics and plots go here")
 
 
 class LearningRate(Section):
@@ -178,6 +186,17 @@ class KindArchitecture(ClassifierArchitecture):
     model_type: Literal["kind"] = "kind"
 
 
+class StyleArchitecture(Section):
+    """The networks that give texts another look; `ocr.models.style` knows their names and keys."""
+
+    model_type: Literal["style"] = "style"
+    algorithm: Literal["SRNet"] = Field("SRNet", description="Wu et al., 2019")
+    Generator: dict[str, Any] = Field(default_factory=lambda: {"name": "SRNet"}, description="name and its keys")
+    Discriminator: dict[str, Any] | None = Field(
+        None, description="name and its keys, of both discriminators; null: no adversarial loss"
+    )
+
+
 class Loss(Section):
     """What training makes small."""
 
@@ -220,6 +239,29 @@ class EASTLoss(Section):
     ohem_ratio: _Positive = Field(3.0, description="pixels without text that count, the hardest, for each with text")
 
 
+class Perceptual(Section):
+    """Differences of what a recogniser sees; no weights come with the package."""
+
+    model: Path = Field(description="a recogniser's run directory or checkpoint")
+    content: _NotNegative = Field(1.0, description="weight of its features' difference")
+    look: _NotNegative = Field(500.0, description="weight of the difference of their Gram matrices")
+
+
+class StyleLoss(Section):
+    """Weighed sum of differences, and of what discriminators and a recogniser see."""
+
+    name: Literal["StyleLoss"] = "StyleLoss"
+    text: _NotNegative = Field(1.0, description="letters without background, mean absolute difference")
+    ink: _NotNegative = Field(1.0, description="coverage of the letters in the picture of the look, Dice")
+    skeleton: _NotNegative = Field(1.0, description="middle lines of the new letters, Dice")
+    mask: _NotNegative = Field(1.0, description="coverage of the new letters, Dice")
+    background: _NotNegative = Field(10.0, description="background without text, mean absolute difference")
+    fusion: _NotNegative = Field(10.0, description="the whole, mean absolute difference")
+    letters: _NotNegative = Field(2.0, description="in text and fusion, how much more pixels of letters count")
+    adversarial: _NotNegative = Field(1.0, description="what the discriminators see, where there are any")
+    perceptual: Perceptual | None = Field(None, description="what a recogniser sees; null: none is asked")
+
+
 class Metric(Section):
     """What evaluation compares."""
 
@@ -258,6 +300,13 @@ class KindMetric(Section):
     main_indicator: Literal["acc", "chosen"] = Field(
         "acc", description="acc: the likeliest kind is right; chosen: and as probable as thresh"
     )
+
+
+class StyleMetric(Section):
+    """What the evaluation of a network that gives texts another look compares."""
+
+    name: Literal["StyleMetric"] = "StyleMetric"
+    main_indicator: Literal["ssim", "psnr"] = Field("ssim", description="what the best checkpoint is best at")
 
 
 class SourceConfig(Section):
@@ -469,6 +518,43 @@ class KindTrainData(ClassifierTrainData):
     sources: tuple[KindSource, ...] = Field(min_length=1)
 
 
+def _recipes_only(sources: tuple[SourceConfig, ...]) -> None:
+    for source in sources:
+        if source.recipe is None:
+            raise ValueError(f"source {source.name}: pairs of texts in one look are drawn: give a recipe, not a path")
+
+
+class StyleTrainData(Section):
+    """What a network that gives texts another look is trained on: pairs of texts, drawn while it is trained."""
+
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    sampler: Sampler = Sampler()
+    width: Annotated[int, Field(ge=32, le=2048, multiple_of=8)] = Field(
+        128, description="pixels; wider pictures are cut at a random place, narrower ones go on as their mirror image"
+    )
+    loader: Loader = Loader(batch_size_per_card=16)
+
+    @model_validator(mode="after")
+    def _names(self) -> StyleTrainData:
+        _recipes_only(self.sources)
+        TrainData(sources=self.sources, sampler=self.sampler, loader=self.loader)
+        if self.sampler.easy_first or self.sampler.heights:
+            raise ValueError("sampler: easy_first and heights are of recognisers alone")
+        return self
+
+
+class StyleEvalData(Section):
+    """What it is evaluated on: pairs of other streams than those of training."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    pairs: _Count = Field(200, description="of each source")
+
+    @model_validator(mode="after")
+    def _recipes(self) -> StyleEvalData:
+        _recipes_only(self.sources)
+        return self
+
+
 class EvalData(Section):
     """What is evaluated on; nothing is left out of it."""
 
@@ -626,14 +712,27 @@ class KindConfig(_Whole):
         return self
 
 
-AnyConfig: TypeAlias = Config | DetConfig | ClsConfig | KindConfig
+class StyleConfig(_Whole):
+    """All that defines the training of a network that gives texts another look, beside the files it names."""
 
-_KINDS: dict[Any, type[AnyConfig]] = {"det": DetConfig, "cls": ClsConfig, "kind": KindConfig}
+    Global: StyleGlobal = StyleGlobal()
+    Architecture: StyleArchitecture
+    Preprocess: StylePreprocess = StylePreprocess()
+    Optimizer: _Optimizer = Optimizer()
+    Loss: StyleLoss = StyleLoss()
+    Metric: StyleMetric = StyleMetric()
+    Train: StyleTrainData
+    Eval: StyleEvalData = StyleEvalData()
+
+
+AnyConfig: TypeAlias = Config | DetConfig | ClsConfig | KindConfig | StyleConfig
+
+_KINDS: dict[Any, type[AnyConfig]] = {"det": DetConfig, "cls": ClsConfig, "kind": KindConfig, "style": StyleConfig}
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
-    """Read a configuration: of a detector, a direction classifier or a classifier of kinds of lines where
-    `Architecture.model_type` is det, cls or kind, else of a recogniser.
+    """Read a configuration: of a detector, a direction classifier, a classifier of kinds of lines or a network that
+    gives texts another look where `Architecture.model_type` is det, cls, kind or style, else of a recogniser.
 
     Args:
         path: a YAML file; or the name of one that comes with the package, such as configs/rec/crnn.yml.

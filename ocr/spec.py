@@ -65,10 +65,7 @@ class Preprocess(Section):
         Widths are rounded up to an eighth of their power of two, and to `width_step` at least, so that few different
         ones occur and padding stays under an eighth.
         """
-        step = self.width_step
-        while step * 16 <= width:
-            step *= 2
-        return -(-width // step) * step
+        return _padded_width(width, self.width_step)
 
     def __call__(self, image: NDArray[Any], height: int | None = None) -> NDArray[Any]:
         """Turn, convert and scale a crop, without padding.
@@ -304,6 +301,33 @@ class ClsPreprocess(Section):
         return _normalised(images, self.mean, self.scale)
 
 
+class StylePreprocess(Section):
+    """How the picture of a look and a plain text become the input of the network that joins them."""
+
+    height: Literal[32, 48] = Field(32, description="pixels")
+    width_step: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = Field(
+        16, description="widths of whole pictures are multiples of this"
+    )
+
+    @property
+    def channels(self) -> int:
+        """Of the input: blue, green and red of the look, grey of the plain text."""
+        return 4
+
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """Height and width in pixels of the smallest input that the network takes."""
+        return self.height, self.width_step
+
+    def padded_width(self, width: int) -> int:
+        """The width that the network sees: see `Preprocess.padded_width`."""
+        return _padded_width(width, self.width_step)
+
+    def normalise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """`uint8` N × H × W × C → `float32` N × C × H × W, 0 to 255 becoming -1 to 1."""
+        return _normalised(images, 127.5, 127.5)
+
+
 class ClsPostProcess(Section):
     """What the classes of a direction classifier mean; names and defaults as in PaddleOCR."""
 
@@ -462,15 +486,38 @@ class KindSpec(ClassifierSpec):
     postprocess: KindPostProcess
 
 
-AnySpec: TypeAlias = ModelSpec | DetSpec | ClsSpec | KindSpec
+class StyleSpec(Spec):
+    """Everything about a network that gives texts another look but its weights.
+
+    Attributes:
+        preprocess: see `StylePreprocess`.
+    """
+
+    task: Literal["style"] = "style"
+    preprocess: StylePreprocess = StylePreprocess()
+
+    @classmethod
+    def load(cls, folder: Path) -> StyleSpec:
+        """Read the spec of such a network. Raises ScriptoriumError: see `load_spec`; or it is of another task."""
+        found = load_spec(folder)
+        if not isinstance(found, cls):
+            raise ScriptoriumError(
+                f"{folder}: {_DOES[found.task]} and does not give them another look; name a model of "
+                "`ocr train -c configs/style/srnet_light.yml`"
+            )
+        return found
+
+
+AnySpec: TypeAlias = ModelSpec | DetSpec | ClsSpec | KindSpec | StyleSpec
 
 _DOES = {
     "rec": "reads texts",
     "det": "finds texts",
     "cls": "tells how pictures of texts stand",
     "kind": "tells of what kind texts are",
+    "style": "gives texts another look",
 }
-_KINDS: dict[Any, type[AnySpec]] = {"det": DetSpec, "cls": ClsSpec, "kind": KindSpec}
+_KINDS: dict[Any, type[AnySpec]] = {"det": DetSpec, "cls": ClsSpec, "kind": KindSpec, "style": StyleSpec}
 
 
 def load_spec(folder: Path) -> AnySpec:
@@ -519,6 +566,12 @@ def _grid(length: int, window: int) -> NDArray[np.int64]:
     """Where windows begin that cover a length, half a window apart at most, symmetrically."""
     count = max(0, -(-2 * (length - window) // window)) + 1
     return np.rint(np.linspace(0, max(0, length - window), count)).astype(np.int64)
+
+
+def _padded_width(width: int, step: int) -> int:
+    while step * 16 <= width:
+        step *= 2
+    return -(-width // step) * step
 
 
 def _normalised(images: NDArray[np.uint8], mean: float, scale: float) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, ClsConfig, DetConfig, KindConfig, shipped
+from ocr.config import AnyConfig, ClsConfig, DetConfig, KindConfig, StyleConfig, shipped
 from ocr.spec import ModelSpec
 from synth.text.charset import Charset
 
@@ -114,6 +114,10 @@ def _task(config: AnyConfig, group: Any, say: Log) -> Any:
         from ocr.tasks.cls import Kind
 
         return Kind(config, group, say)
+    if isinstance(config, StyleConfig):
+        from ocr.tasks.style import StyleTransfer
+
+        return StyleTransfer(config, group, say)
     from ocr.tasks.rec import Recognition
 
     return Recognition(config, group, say)
@@ -142,6 +146,9 @@ def evaluate_model(config: AnyConfig, model: Path | None, report: Path | None, l
     if isinstance(config, KindConfig):
         log(started.header())
         return _evaluate_kinds(config, model, log)
+    if isinstance(config, StyleConfig):
+        log(started.header())
+        return _evaluate_style(config, model, log)
     from ocr.data.sources import open_source
     from ocr.infer.backends import open_backend
     from ocr.infer.recogniser import Recogniser
@@ -225,6 +232,24 @@ def _evaluate_kinds(config: KindConfig, model: Path | None, log: Log) -> Any:
     )
     for kind, row in confused.items():
         log(f"{kind:24}" + "".join(f"{count:{width},}" for count, width in zip(row.tolist(), widths, strict=True)))
+    return found
+
+
+def _evaluate_style(config: StyleConfig, model: Path | None, log: Log) -> Any:
+    from ocr.infer.style import open_restyler
+    from ocr.tasks.style import evaluate, unseen_pairs
+
+    restyler = open_restyler(model or config.Global.save_model_dir)
+    if restyler.height != config.Preprocess.height:
+        raise ScriptoriumError(
+            f"Preprocess.height: is {config.Preprocess.height}, but this model makes pictures {restyler.height} pixels "
+            f"high; set it to {restyler.height}"
+        )
+    found = evaluate(restyler, unseen_pairs(config), config)
+    log(f"{'':24}{'pairs':>8}{'ssim':>10}{'psnr':>10}")
+    for name, likeness in found.details.items():
+        result = likeness.result()
+        log(f"{name:24}{len(likeness.ssim):8,}{result['ssim']:10.4f}{result['psnr']:10.2f}")
     return found
 
 

@@ -20,6 +20,7 @@ from synth.cli_style import style
 from synth.terminal import Commands, Several, complain
 
 if TYPE_CHECKING:
+    from synth.pages import AnyPipeline
     from synth.recipe import Recipe
 
 _FILE = click.Path(path_type=Path)
@@ -64,6 +65,17 @@ def _recipe_options(command: Any) -> Any:
                 metavar="DIR…",
                 help="Stores of styles to draw in (`synth style extract`).",
             ),
+            click.option(
+                "--style-engine",
+                type=click.Choice(["drawn", "learned"]),
+                help="How texts get the styles' look (drawn); learned is experimental.",
+            ),
+            click.option(
+                "--style-model",
+                type=_FILE,
+                metavar="DIR",
+                help="For the learned engine: a trained network (`ocr train -c configs/style/srnet_light.yml`).",
+            ),
             click.option("--height", type=int, metavar="PIXELS", help="Image height (recipe: 32)."),
             click.option("--charset", type=_FILE, metavar="FILE", help="Dictionary; other texts are dropped."),
             click.option(
@@ -91,6 +103,8 @@ def _load(
     ink: str | None,
     chars: Sequence[Path],
     styles: Sequence[Path],
+    style_engine: str | None,
+    style_model: Path | None,
     height: int | None,
     charset: Path | None,
     task: str | None,
@@ -112,6 +126,12 @@ def _load(
         sections["handwriting"] = {"chars": [str(path) for path in chars]}
     if styles:
         sections["styles"] = {"stores": [str(path) for path in styles]}
+    if style_model is not None:
+        if style_engine == "drawn":
+            raise RecipeError("--style-model: is for --style-engine learned; leave one out")
+        sections.setdefault("styles", {})["model"] = str(style_model)
+    elif style_engine == "drawn":
+        sections.setdefault("styles", {})["model"] = None
     if ink is not None:
         sections.setdefault("handwriting", {})["weight"] = float(ink == "handwriting")
     if height is not None:
@@ -127,6 +147,10 @@ def _load(
         raise RecipeError("--ink handwriting: give --chars DIR, made by `synth handwriting import`")
     if styles and not loaded.styles.weight:
         raise RecipeError("--styles: styles.weight is 0, so that none would be drawn; give -o styles.weight=1")
+    if style_engine == "learned" and loaded.styles.model is None:
+        raise RecipeError(
+            "--style-engine learned: give --style-model DIR, trained by `ocr train -c configs/style/srnet_light.yml`"
+        )
     if not loaded.styles.stores and any(item.strip().startswith("styles.") for item in override):
         raise RecipeError("-o styles.…: there are no styles; give --styles DIR, made by `synth style extract`")
     return loaded
@@ -190,6 +214,7 @@ def generate(
         count = max(count or recipe.corpus.plan_span, len(pipeline.plan))
         click.echo(planned(pipeline.plan, count), nl=False)
     count = 10_000 if count is None else count
+    _bake(pipeline, count)
     wanted = workers or _cores()
     # A worker takes longer to start than a few hundred images take to make, or a few pages.
     wanted = wanted if workers else max(1, min(wanted, count // (100 if recipe.task == "det" else 2000)))
@@ -232,6 +257,7 @@ def preview(output: Path, count: int, **recipe_options: Any) -> None:
     pipeline = pipeline_of(_load(**recipe_options))
     for warning in pipeline.warnings:
         complain(f"warning: {warning}")
+    _bake(pipeline, count)
     sheet, page = write_preview(pipeline, count, output)
     click.echo(
         f"{counted(count, 'sample')}\n  {sheet}   contact sheet\n  {page}   large, with labels, fonts and unit polygons"
@@ -406,6 +432,15 @@ main.add_command(handwriting)
 fonts.add_command(fonts_audit)
 main.add_command(script)
 main.add_command(style)
+
+
+def _bake(pipeline: AnyPipeline, count: int) -> None:
+    """Let a network make what the first samples take from it, where that is not done yet."""
+    from synth.report.summary import counted
+    from synth.style.learned import LearnedLines, bake
+
+    if isinstance(pipeline, LearnedLines) and (made := bake(pipeline, count)):
+        click.echo(f"baked {counted(made, 'picture')} into {pipeline.folder}")
 
 
 def _cores() -> int:

@@ -172,6 +172,11 @@ class Pipeline:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         corpus = recipe.corpus
+        if recipe.styles.model is not None:
+            raise ScriptoriumError(
+                "styles.model: what a network makes is baked first, by `synth generate`; leave it out, or train on the "
+                "data set that this gives"
+            )
         if not corpus.files and not (corpus.templates and corpus.template_share == 1):
             raise ScriptoriumError("no corpus: give --corpus FILE, or corpus.files in the recipe")
         self.charset = Charset.from_file(recipe.corpus.charset) if recipe.corpus.charset else None

@@ -223,12 +223,20 @@ class Styles(Section):
         "extended by its own texture",
     )
     degrade: Share = Field(0.0, description="share of samples in a style that `degrade` goes over as well")
+    model: Named | None = Field(
+        None, description="trained network that makes all samples in the styles (`ocr train`); none: they are drawn"
+    )
 
     @model_validator(mode="after")
     def _of_some_store(self) -> Styles:
         # 0 and 1, the default, are what dumped recipes without styles say.
         if not self.stores and self.weight not in (0.0, 1.0):
             raise ValueError("weight: there are no styles to weigh; give styles.stores (--styles STORE)")
+        if self.model is not None:
+            if not self.stores:
+                raise ValueError("model: there are no styles for it; give styles.stores (--styles STORE)")
+            if self.weight != 1:
+                raise ValueError("weight: a network makes all samples; leave it at 1, and mix data sets in training")
         return self
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, ClsConfig, Config, DetConfig, KindConfig
+from ocr.config import AnyConfig, ClsConfig, Config, DetConfig, KindConfig, StyleConfig
 from ocr.data.targets import DBTargets, PSETargets
 from ocr.infer.draw import CaptionDrawer
 from synth.report.preview import contact_sheet, write_whole
@@ -37,9 +37,11 @@ def show_batch(config: AnyConfig, step: int, output: Path) -> str:
 
     Of a detector, squares are drawn with the shrunk texts that it is to find (green), the edges in its border map or
     the whole texts around the smallest kernels (orange) and, in grey, what is ignored. Of a classifier, views with the
-    degrees by which they have been turned clockwise, or with their kind. Of a recogniser, below each picture are its
-    time steps, as a ruler; what is beyond them, where only wider pictures of the batch reach, is hatched. Then comes
-    the label, put together from the classes that the network is to learn.
+    degrees by which they have been turned clockwise, or with their kind. Of a network that gives texts another look, of
+    each pair the look, its letters' coverage, the plain text, middle lines, letters, their coverage, the background and
+    the whole. Of a recogniser, below each picture are its time steps, as a ruler; what is beyond them, where only wider
+    pictures of the batch reach, is hatched. Then comes the label, put together from the classes that the network is to
+    learn.
 
     Args:
         config: of any of them.
@@ -59,10 +61,12 @@ def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     runtime.import_paddle()
     if isinstance(config, ClsConfig | KindConfig):
         return _views(config, step, output)
+    if isinstance(config, StyleConfig):
+        return _pairs(config, step, output)
     return _squares(config, step, output) if isinstance(config, DetConfig) else _lines(config, step, output)
 
 
-_C = TypeVar("_C", Config, DetConfig, ClsConfig, KindConfig)
+_C = TypeVar("_C", Config, DetConfig, ClsConfig, KindConfig, StyleConfig)
 
 
 def _alone(config: _C) -> _C:
@@ -75,6 +79,20 @@ def _written(cells: Sequence[NDArray[np.uint8]], lines: list[str], output: Path)
     """Write the picture; the lines for the terminal, with its name."""
     write_whole(output, cv2.imencode(".png", contact_sheet(cells))[1].tobytes())
     return "\n".join([*lines, f"picture  {output}"]) + "\n"
+
+
+def _pairs(config: StyleConfig, step: int, output: Path) -> str:
+    from ocr.engine.distributed import Group
+    from ocr.tasks.style import StyleTransfer, shown
+
+    lines: list[str] = []
+    task = StyleTransfer(_alone(config), Group(), lines.append)
+    with task.batches(step) as batches:
+        batch = next(iter(batches))
+    height, width = batch.images.shape[1:3]
+    lines.append(f"batch    {step:,}: {counted(len(batch.keys), 'pair')} of {width} × {height} pixels")
+    lines.append("shown    look, its coverage, plain text, middle lines, letters, their coverage, background, whole")
+    return _written([np.concatenate(shown(batch, number)) for number in range(len(batch.keys))], lines, output)
 
 
 def _views(config: ClsConfig | KindConfig, step: int, output: Path) -> str:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from augment.errors import ScriptoriumError
 from ocr import runtime
 from ocr.engine import checkpoint as store
-from ocr.spec import ClassifierSpec, ClsPreprocess, DetPreprocess, DetSpec, ModelSpec, Preprocess
+from ocr.spec import (
+    ClassifierSpec,
+    ClsPreprocess,
+    DetPreprocess,
+    DetSpec,
+    ModelSpec,
+    Preprocess,
+    StylePreprocess,
+    StyleSpec,
+)
 
 # Names of the exported files; Paddle 3 writes the network as .json, Paddle 2 as .pdmodel.
 STEM = "inference"
@@ -27,6 +36,7 @@ NETWORKS = (f"{STEM}.json", f"{STEM}.pdmodel")
 PARAMETERS = f"{STEM}.pdiparams"
 ONNX = f"{STEM}.onnx"
 _S = TypeVar("_S", bound=ClassifierSpec)
+_Preprocess: TypeAlias = Preprocess | DetPreprocess | ClsPreprocess | StylePreprocess
 _NOISE = b"ReduceMeanCheckIfOneDNNSupport"
 
 
@@ -91,7 +101,7 @@ def scores_of(model: Any, images: NDArray[np.float32]) -> Iterator[Any]:
 class _PaddleNetwork:
     """A network in Paddle's inference format."""
 
-    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess | ClsPreprocess, threads: int) -> None:
+    def __init__(self, folder: Path, preprocess: _Preprocess, threads: int) -> None:
         self._preprocess = preprocess
         network = next((folder / name for name in NETWORKS if (folder / name).is_file()), None)
         parameters = folder / PARAMETERS
@@ -134,7 +144,7 @@ class _PaddleNetwork:
 class _OnnxNetwork:
     """A network in ONNX format."""
 
-    def __init__(self, folder: Path, preprocess: Preprocess | DetPreprocess | ClsPreprocess, threads: int) -> None:
+    def __init__(self, folder: Path, preprocess: _Preprocess, threads: int) -> None:
         self._preprocess = preprocess
         network = folder / ONNX
         if not network.is_file():
@@ -223,6 +233,22 @@ class ClsOnnxBackend(_OnnxNetwork, Generic[_S]):
 
     def __init__(self, folder: Path, kind: type[_S], threads: int = 0) -> None:
         self.spec = kind.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
+
+
+class StylePaddleBackend(_PaddleNetwork):
+    """A network that gives texts another look in Paddle's inference format; as `PaddleBackend`."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = StyleSpec.load(folder)
+        super().__init__(folder, self.spec.preprocess, threads)
+
+
+class StyleOnnxBackend(_OnnxNetwork):
+    """A network that gives texts another look in ONNX format; as `OnnxBackend`."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.spec = StyleSpec.load(folder)
         super().__init__(folder, self.spec.preprocess, threads)
 
 

@@ -5,8 +5,9 @@ An exported folder holds `spec.json` and the network: `inference.json` (Paddle 3
 any width; its output the probabilities (the softmax is inside), N × T × classes. A detector's input is N × C × H × W,
 multiples of 32; its output the `maps` of its head (see `ocr.models.det`): of DB the probabilities, N × H × W; of PSE or
 EAST N × maps × H / 4 × W / 4. A classifier's input is a view, N × C × height × width; its output the probabilities of
-the classes, N × classes. Before the folder appears under its name, it is compared with the network
-that it came from.
+the classes, N × classes. The input of a network that gives texts another look is N × 4 × height × any multiple of 8,
+the look and the plain text; its output N × 7 × height × width (see `ocr.infer.style`). Before the folder appears under
+its name, it is compared with the network that it came from.
 """
 
 from __future__ import annotations
@@ -38,28 +39,34 @@ from ocr.infer.backends import (
     ModelBackend,
     OnnxBackend,
     PaddleBackend,
+    StyleOnnxBackend,
+    StylePaddleBackend,
     load_network,
 )
 from ocr.infer.classifier import ClsBackend, ClsModelBackend, load_classifier
 from ocr.infer.detector import MapBackend, MapModelBackend, load_detector
-from ocr.spec import AnySpec, ClsSpec, DetSpec, KindSpec, load_spec
+from ocr.infer.style import StyleBackend, StyleModelBackend, load_generator
+from ocr.spec import AnySpec, ClsSpec, DetSpec, KindSpec, StyleSpec, load_spec
 
-# A wrong conversion is further away; rounding in deep networks comes near 1e-5, at the steep borders of maps 1e-4.
+# A wrong conversion is further away; rounding in deep networks comes near 1e-5, at the steep borders of maps, and in
+# the colours of pictures, 1e-4.
 _TOLERANCE, _MAP_TOLERANCE = 1e-4, 1e-3
 _OPSET = 17
 
-_AnyBackend: TypeAlias = Backend | MapBackend | ClsBackend[ClsSpec | KindSpec]
+_AnyBackend: TypeAlias = Backend | MapBackend | ClsBackend[ClsSpec | KindSpec] | StyleBackend
 _PADDLE: dict[str, Callable[[Path], _AnyBackend]] = {
     "rec": PaddleBackend,
     "det": MapPaddleBackend,
     "cls": lambda folder: ClsPaddleBackend(folder, ClsSpec),
     "kind": lambda folder: ClsPaddleBackend(folder, KindSpec),
+    "style": StylePaddleBackend,
 }
 _ONNX: dict[str, Callable[[Path], _AnyBackend]] = {
     "rec": OnnxBackend,
     "det": MapOnnxBackend,
     "cls": lambda folder: ClsOnnxBackend(folder, ClsSpec),
     "kind": lambda folder: ClsOnnxBackend(folder, KindSpec),
+    "style": StyleOnnxBackend,
 }
 
 
@@ -79,6 +86,16 @@ class _Finder(nn.Layer):
 
     def forward(self, images: Any) -> Any:
         return self.model.head.maps(self.model(images))
+
+
+class _Changer(nn.Layer):
+    def __init__(self, model: nn.Layer) -> None:
+        super().__init__()
+        self.generator = model.generator
+
+    def forward(self, images: Any) -> Any:
+        made = self.generator(images)
+        return paddle.concat([made[5], made[2], made[3]], axis=1)
 
 
 def export_paddle(model: Path, output: Path) -> Path:
@@ -145,6 +162,10 @@ def _load(path: Path) -> _Network:
         classifier, size = load_classifier(folder, kind), kind.preprocess
         shape = [None, size.channels, size.height, size.width]
         return _Network(kind, _Reader(classifier), shape, ClsModelBackend(classifier, kind))
+    if isinstance(kind, StyleSpec):
+        changer, style = load_generator(folder)
+        wide: list[int | None] = [None, style.preprocess.channels, style.preprocess.height, None]
+        return _Network(style, _Changer(changer), wide, StyleModelBackend(changer, style))
     if isinstance(kind, DetSpec):
         finder, det = load_detector(folder)
         return _Network(det, _Finder(finder), [None, det.preprocess.channels, None, None], MapModelBackend(finder, det))
@@ -168,14 +189,14 @@ def _compare(one: _AnyBackend, other: _AnyBackend) -> None:
     """Make sure that two backends agree at several sizes of pictures and of batch."""
     rng = np.random.default_rng(0)
     channels = one.spec.preprocess.channels
-    tolerance = _MAP_TOLERANCE if isinstance(one.spec, DetSpec) else _TOLERANCE
+    tolerance = _MAP_TOLERANCE if isinstance(one.spec, DetSpec | StyleSpec) else _TOLERANCE
     for number, height, width in _sizes(one.spec):
         images = rng.integers(0, 256, (number, height, width, channels), np.uint8)
         expected, found = one.run(images), other.run(images)
         apart = float(np.abs(expected - found).max()) if expected.shape == found.shape else float("inf")
         if not apart <= tolerance:
             raise ScriptoriumError(
-                f"the exported network's probabilities are {apart:.2g} away from the network's at {width} pixels of "
+                f"the exported network's results are {apart:.2g} away from the network's at {width} pixels of "
                 f"width, more than {tolerance:g}; nothing was written; please report it with your configuration"
             )
 

@@ -237,10 +237,19 @@ class Composer:
         if draft.under is not None and ink.stamp is not None:
             draft.under = placed.draw(draft.under, ink.stamp.pad)
 
+    def lay_picture(self, draft: Draft, picture: Image, like: Draft) -> None:
+        """A picture as the surface, in the place of `lay_ground`; what paint goes by is the surface of `like`.
+
+        Two drafts are painted alike where they share it, whatever they are painted on.
+        """
+        ground = Ground(draft.placed.height, draft.placed.width, _BLACK, picture, like.ground.kind)
+        ground.luminance = like.ground.luminance
+        draft.ground = ground
+
     def paint(self, draft: Draft, rng: np.random.Generator) -> None:
         """Ink and effects onto the surface."""
-        alpha = draft.coverage if draft.strokes is None else draft.strokes
         if draft.style is not None:
+            alpha = draft.coverage if draft.strokes is None else draft.strokes
             lines = draft.placed.polygons[..., 1]
             ends = float(lines.min()), float(lines.max())
             em = draft.scale * draft.ink.ppem
@@ -251,7 +260,15 @@ class Composer:
             # In print, whose colour has nothing to do with the stamp's.
             tone = contrasting_luminance(draft.ground.luminance, 40, 160, self._recipe.colour.darker, rng)
             draft.ground.lay((tone, tone, tone), draft.under, 1.0)
-        colour = self._ink_colour(draft.ground, rng, None if stamp is None else stamp.colour)
+        self.paint_in(draft, self.choose_ink(draft, rng, None if stamp is None else stamp.colour), rng)
+
+    def choose_ink(self, draft: Draft, rng: np.random.Generator, stamp: Colour | None = None) -> Colour:
+        """A colour that stands out from the surface; with the hue of `stamp` where that is given."""
+        return self._ink_colour(draft.ground, rng, stamp)
+
+    def paint_in(self, draft: Draft, colour: Colour, rng: np.random.Generator) -> None:
+        """Ink of a colour, and effects, onto the surface."""
+        alpha = draft.coverage if draft.strokes is None else draft.strokes
         self._paint(draft.ground, colour, alpha, draft.ring, draft.around, draft.scale * draft.ink.ppem, rng)
 
     def finish(self, draft: Draft, inside: NDArray[np.float64] | None) -> Composed:

@@ -20,10 +20,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from synth.recipe import Legibility
+
+UNDER_CONTRAST, OVER_NOISE, STROKES_LOST = "contrast under the floor", "noise over the floor", "strokes lost"
+"""Reasons why a text is refused."""
 
 _ROWS, _COLUMNS = 4, 2
 _PART = 1 / 16
@@ -43,6 +50,34 @@ def unit_contrast(grey: NDArray[np.uint8], coverage: NDArray[np.uint8], boxes: N
         boxes: units × 4: first column, first row, end column, end row of each unit; within the image, not empty.
     """
     return unit_contrasts([grey], [coverage], [len(boxes)], boxes)
+
+
+def judged(
+    grey: NDArray[Any], coverage: NDArray[Any], polygons: NDArray[np.float32], floor: Legibility
+) -> tuple[str, float]:
+    """Why a text cannot be read, empty where it can; and the least contrast of its units, grey levels.
+
+    Args:
+        grey: height × width, the decoded image.
+        coverage: height × width, the ink's coverage, 0 to 255.
+        polygons: units × 4 × 2 in pixels, of the units that have ink.
+        floor: what all of them must reach.
+    """
+    if not len(polygons):
+        return UNDER_CONTRAST, 0.0
+    ends = np.array((grey.shape[1], grey.shape[0]), np.float32)
+    low = np.clip(polygons.min(1) - np.float32(0.5), 0, ends - 1).astype(np.intp)
+    high = np.clip(polygons.max(1) + np.float32(1.5), 1, ends).astype(np.intp)
+    contrasts, ratios, evenness = unit_contrast(grey, coverage, np.concatenate((low, high), 1))
+    contrast = float(np.abs(contrasts).min())
+    reason = ""
+    if contrast < floor.contrast:
+        reason = UNDER_CONTRAST
+    elif ratios.min() < floor.ratio:
+        reason = OVER_NOISE
+    elif evenness.min() < floor.evenness:
+        reason = STROKES_LOST
+    return reason, round(min(contrast, 255.0), 1)
 
 
 def unit_contrasts(
