@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import click
@@ -23,14 +25,27 @@ def complain(text: str) -> None:
     click.echo(text.encode(errors="backslashreplace").decode(), err=True)
 
 
+def _finalizing(frame: FrameType | None) -> bool:
+    """Whether a `__del__` is at work, where Python drops exceptions."""
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
+
+
 @contextmanager
 def _terminable() -> Iterator[list[int]]:
     """SIGTERM is a `KeyboardInterrupt` like Ctrl-C; yields a list that then holds the exit status for it."""
     status: list[int] = []
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         # `timeout` sends it twice; the second one must not disturb the tidying up.
-        if not status:
+        if status:
+            return
+        if _finalizing(frame):
+            later = threading.Timer(0.05, os.kill, (os.getpid(), number))
+            later.daemon = True
+            later.start()
+        else:
             status.append(128 + number)
             raise KeyboardInterrupt
 

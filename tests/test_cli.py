@@ -331,6 +331,27 @@ def test_sigterm_ends_like_ctrl_c(basics: list[object], tmp_path: Path, workers:
     assert not list(tmp_path.glob(".data*")) and (data / "shard-00000").is_dir()
 
 
+def test_sigterm_within_a_finalizer_is_not_lost() -> None:
+    program = """
+import signal, time
+from synth.terminal import Commands
+
+class Face:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def work():
+    Face()
+    time.sleep(30)
+
+group = Commands("synth")
+group.command("work")(work)
+group(["work"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=25)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "synth: interrupted\n")
+
+
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names there are always Unicode")
 def test_an_output_whose_name_is_not_utf8(synth: Synth, basics: list[object], made: Path, tmp_path: Path) -> None:
     output = f"{tmp_path}/\udcff"
