@@ -808,6 +808,122 @@ def rectify(
     return Warp(band).then(translation(edge, edge)).then(scaling(scale)).apply(image, (width, height), border)
 
 
+_PLACES: Final = 64  # tried for the ends of a band, all around
+_NEAR: Final = np.linspace(-1.0, 1.0, 9)  # of the distance between two of them, then
+_LEGS: Final = np.linspace(0.1, 0.9, 9)  # where sides are compared: legs near an end grow short as the end slips off
+_DENSE: Final = 128  # points on a side
+
+
+def band(outline: ArrayLike) -> NDArray[np.float32]:
+    """The outline of a bent line of text as `rectify` takes it: its long sides, from the beginning of the text.
+
+    An outline that a detector gives begins anywhere and has rounded corners, so the ends are looked for as a whole: a
+    band of the outline's length around and area is so and so high; of all ways to take two ends of that height out of
+    the outline the one is best that leaves two sides which lie nearest to each other at equal shares of their lengths.
+
+    Up is towards the top of the picture and the beginning at the left; a line whose ends lie above each other begins at
+    the upper one.
+
+    Args:
+        outline: N × 2, N ≥ 3, (x, y) in pixels, in either direction.
+
+    Returns:
+        2n × 2, 2 ≤ n ≤ 17, clockwise from the text's own top-left: n points along its top, n along its bottom, back.
+
+    Raises:
+        ValueError: another shape, or an outline without an area.
+    """
+    points = np.asarray(outline, np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
+        raise ValueError(f"an outline has three points or more, not {points.shape}")
+    points = points[np.hypot(*(points - np.roll(points, 1, 0)).T) > 1e-9]
+    area = float(_cross(points, np.roll(points, -1, 0)).sum()) / 2 if len(points) > 2 else 0.0
+    if not abs(area) > 1e-6:
+        raise ValueError("an outline without an area has no sides")
+    if area < 0:
+        points, area = points[::-1], -area
+    closed = np.concatenate((points, points[:1]))
+    at = np.concatenate(((0.0,), np.cumsum(np.hypot(*np.diff(closed, axis=0).T))))
+    around = float(at[-1])
+    # Height and length are the roots of t² - (around / 2) t + area.
+    height = around / 4 - math.sqrt(max(around * around / 16 - area, 0.0))
+
+    def outlined(where: Floats) -> Floats:
+        where = where % around
+        return np.stack((np.interp(where, at, closed[:, 0]), np.interp(where, at, closed[:, 1])), -1)
+
+    def nearest(first: Floats, second: Floats) -> int:
+        """Which of some pairs of ends, given by their middles, leaves the nearest sides."""
+        one = second - first - height
+        other = around - 2 * height - one
+        above = outlined((first + height / 2)[:, None] + one[:, None] * _LEGS)
+        below = outlined((first - height / 2)[:, None] - other[:, None] * _LEGS)
+        legs = np.hypot(*np.moveaxis(above - below, -1, 0)).mean(-1)
+        # Of a ring as tight as letters bear, the inner side is a third of the outer one.
+        legs[np.minimum(one, other) < 0.2 * (around - 2 * height)] = np.inf
+        return int(np.argmin(legs))
+
+    step = around / _PLACES
+    one, other = np.triu_indices(_PLACES, 1)
+    first, second = (np.asarray(places * step, np.float64) for places in (one, other))
+    best = nearest(first, second)
+    more = [np.asarray(axis.ravel() * step, np.float64) for axis in np.meshgrid(_NEAR, _NEAR)]
+    first, second = first[best] + more[0], second[best] + more[1]
+    best = nearest(first, second)
+    begin, end = float(first[best]), float(second[best])
+
+    def between(start: float, stop: float) -> Floats:
+        return outlined(np.linspace(start, stop, _DENSE))
+
+    def middle_line(above: Floats, below: Floats) -> tuple[Floats, Floats]:
+        """Halfway between two sides, and how far along it each point lies."""
+        middle = (above + below) / 2
+        return middle, np.concatenate(((0.0,), np.cumsum(np.hypot(*np.diff(middle, axis=0).T))))
+
+    half = height / 2
+    middle, along = middle_line(between(begin + half, end - half), between(begin - half, end + half - around))
+    inwards = [
+        np.array([np.interp(x, along, middle[:, k]) for k in range(2)])
+        for x in (0.8 * height, along[-1] - 0.8 * height)
+    ]
+    corners: list[float] = []
+    for place, tip, inner in ((begin, middle[0], inwards[0]), (end, middle[-1], inwards[1])):
+        # Each corner is what lies furthest out and to its side, near the end.
+        ux, uy = ((tip - inner) / max(float(np.hypot(*(tip - inner))), 1e-9)).tolist()
+        for sign in (-1.0, 1.0):
+            window = place + sign * np.linspace(0.0, height, _DENSE)
+            out = outlined(window) @ np.array((ux - sign * uy, uy + sign * ux))
+            corners.append(float(window[int(np.argmax(out))]))
+    above, below = between(corners[1], corners[2]), between(corners[0], corners[3] - around)
+    middle, along = middle_line(above, below)
+    count = int(min(max(round(float(along[-1]) / height), 1), 16)) + 1
+    wanted = np.linspace(0.0, along[-1], count)
+    centres = np.stack([np.interp(wanted, along, middle[:, axis]) for axis in range(2)], -1)
+    # Outside a bend a side is longer: legs stand upright where they meet each side at its point nearest to the middle.
+    top, bottom = (_nearest_along(side, centres) for side in (above, below))
+    sides = np.concatenate((top, bottom[::-1])).astype(np.float32)
+    dx, dy = (centres[-1] - centres[0]).tolist()
+    backwards = dy < 0 if runs_down(sides) else dx < 0
+    return np.roll(sides, count, 0) if backwards else sides
+
+
+def runs_down(sides: NDArray[np.float32]) -> bool:
+    """Whether the ends of a line lie above each other, as those of a column do; `sides` as of `band`."""
+    half = len(sides) // 2
+    first, last = sides[[0, -1]], sides[[half - 1, half]]
+    dx, dy = map(float, (last - first).mean(0))
+    height = (math.dist(*first.tolist()) + math.dist(*last.tolist())) / 2
+    return abs(dx) * math.hypot(dx, dy) < height * abs(dy)
+
+
+def _nearest_along(side: Floats, centres: Floats) -> Floats:
+    """Of each centre the nearest point of a side, never back; the ends are the side's own."""
+    away = ((side[None] - centres[:, None]) ** 2).sum(-1)
+    places = np.maximum.accumulate(away.argmin(1))
+    places[0], places[-1] = 0, len(side) - 1
+    return np.asarray(side[places], np.float64)
+
+
 def elastic(rng: np.random.Generator, width: float, height: float, strength: float, cell: float) -> Warp:
     """A random smooth distortion of a `width` × `height` picture, exactly invertible.
 

@@ -58,15 +58,15 @@ def audit(config: Path, override: tuple[str, ...], output: Path | None) -> None:
     \b
     ocr audit -c configs/rec/crnn.yml
     """
-    from ocr.config import ClsConfig, DetConfig, StyleConfig
+    from ocr.config import ClsConfig, DetConfig, KindConfig, StyleConfig
     from ocr.data.audit import Audit
     from ocr.data.audit import audit as check
     from ocr.data.audit_det import PagesAudit, audit_pages
 
     loaded = _load(config, override)
-    if isinstance(loaded, ClsConfig):
+    if isinstance(loaded, ClsConfig | KindConfig):
         raise ScriptoriumError(
-            f"{config}: a direction classifier needs no labels, so there is nothing to audit; look at its data with "
+            f"{config}: a classifier needs no labels, so there is nothing to audit; look at its data with "
             "`ocr show-batch`"
         )
     if isinstance(loaded, StyleConfig):
@@ -134,7 +134,7 @@ def export(model: Path, output: Path, format_: str) -> None:
     runtime.start()
     runtime.import_paddle()
     from ocr.infer.export import export_onnx, export_paddle
-    from ocr.spec import ClsSpec, load_spec
+    from ocr.spec import ClsSpec, KindSpec, load_spec
 
     made = (export_onnx if format_ == "onnx" else export_paddle)(model, output)
     click.echo(f"made     {made}")
@@ -148,6 +148,9 @@ def export(model: Path, output: Path, format_: str) -> None:
     spec = load_spec(made)
     if isinstance(spec, ClsSpec) and spec.preprocess.kind == "page":
         following["cls"] = f"read --det DIR --rec DIR --page-direction {name}"
+    if isinstance(spec, KindSpec):
+        recognisers = " ".join(shlex.quote(f"{kind}=DIR") for kind in spec.postprocess.label_list)
+        following["kind"] = f"read --det DIR --rec {recognisers} --choose {name}"
     click.echo(f"next     ocr {following[spec.task]}{'' if spec.task == 'style' else ' IMAGE…'}")
 
 

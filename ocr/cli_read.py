@@ -23,7 +23,13 @@ def _models(command: Any) -> Any:
                 "--rec",
                 multiple=True,
                 metavar="DIR | NAME=DIR…",
-                help="Recogniser, likewise; of several the surest one is believed, line by line.",
+                help="Recogniser, likewise; of several, without --choose, the surest is believed, line by line.",
+            ),
+            click.option(
+                "--choose",
+                type=_FILE,
+                metavar="DIR",
+                help="Classifier of kinds of lines: only the recogniser of that name reads a line where it is sure.",
             ),
             click.option(
                 "--page-direction", type=_FILE, metavar="DIR", help="Direction classifier: turn whole pages upright."
@@ -88,6 +94,7 @@ def read(
     inputs: tuple[str, ...],
     det: Path,
     rec: tuple[str, ...],
+    choose: Path | None,
     page_direction: Path | None,
     line_direction: Path | None,
     override: tuple[str, ...],
@@ -105,6 +112,7 @@ def read(
     \b
     ocr read photo.jpg --det output/det --rec output/rec
     ocr read scans/ --det DET --rec latin=LATIN arabic=ARABIC --format pdf json --output read
+    ocr read scans/ --det DET --rec latin=LATIN arabic=ARABIC --choose SCRIPTS
     """
     if boxes_only == bool(rec):
         raise click.UsageError("give a recogniser with --rec, or --boxes-only without one")
@@ -112,7 +120,7 @@ def read(
     from ocr.read.run import read as run
     from synth.report.summary import counted
 
-    reader = open_reader(det, rec, override, drop_score, threads, page_direction, line_direction)
+    reader = open_reader(det, rec, override, drop_score, threads, page_direction, line_direction, choose)
     kept = reader.detector.spec
     size, boxes = kept.preprocess, kept.postprocess
     told = {"limit_side_len": size.limit_side_len, "limit_type": size.limit_type} | boxes.model_dump(exclude={"name"})
@@ -151,6 +159,7 @@ def eval_read(
     sources: tuple[Path, ...],
     det: Path,
     rec: tuple[str, ...],
+    choose: Path | None,
     page_direction: Path | None,
     line_direction: Path | None,
     override: tuple[str, ...],
@@ -172,7 +181,7 @@ def eval_read(
     from ocr.read.run import open_reader
 
     evaluate(
-        open_reader(det, rec, override, drop_score, threads, page_direction, line_direction),
+        open_reader(det, rec, override, drop_score, threads, page_direction, line_direction, choose),
         sources,
         fold_case,
         report,

@@ -11,12 +11,14 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from augment.errors import ScriptoriumError
+from augment.pixel import CountRange, LengthRange
 from ocr.spec import (
     ClsPostProcess,
     ClsPreprocess,
     Decoder,
     DetPostProcess,
     DetPreprocess,
+    KindPostProcess,
     Preprocess,
     StylePreprocess,
 )
@@ -87,6 +89,13 @@ class ClsGlobal(Run):
     save_model_dir: Path = Field(Path("output/cls"), description="checkpoints, metrics and plots go here")
 
 
+class KindGlobal(Run):
+    """The run of a classifier of kinds of lines."""
+
+    name: str = Field("kind", description="for people")
+    save_model_dir: Path = Field(Path("output/kind"), description="checkpoints, metrics and plots go here")
+
+
 class StyleGlobal(Run):
     """The run of a network that gives texts another look."""
 
@@ -154,15 +163,27 @@ class DetArchitecture(Section):
         return self
 
 
-class ClsArchitecture(Section):
-    """A direction classifier's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
+class ClassifierArchitecture(Section):
+    """A classifier's network, in PaddleOCR's parts; `ocr.models` knows their names and keys."""
 
-    model_type: Literal["cls"] = "cls"
+    model_type: Literal["cls", "kind"]
     algorithm: Literal["CLS"] = Field(
         "CLS", description="a recogniser's backbone, the mean of its features, a linear layer"
     )
     Backbone: dict[str, Any] = Field(description="of a recogniser: name and its keys")
     Head: dict[str, Any] = Field(default_factory=lambda: {"name": "ClsHead"})
+
+
+class ClsArchitecture(ClassifierArchitecture):
+    """A direction classifier's network."""
+
+    model_type: Literal["cls"] = "cls"
+
+
+class KindArchitecture(ClassifierArchitecture):
+    """The network of a classifier of kinds of lines."""
+
+    model_type: Literal["kind"] = "kind"
 
 
 class StyleArchitecture(Section):
@@ -193,11 +214,11 @@ class DBLoss(Section):
 
 
 class ClsLoss(Section):
-    """Cross-entropy of the directions."""
+    """Cross-entropy of the classes."""
 
     name: Literal["ClsLoss"] = "ClsLoss"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="share of a direction that is given to all (Szegedy et al., 2016)"
+        0.0, description="share of a class that is given to all (Szegedy et al., 2016)"
     )
 
 
@@ -272,6 +293,15 @@ class ClsMetric(Section):
     )
 
 
+class KindMetric(Section):
+    """What the evaluation of a classifier of kinds of lines compares."""
+
+    name: Literal["KindMetric"] = "KindMetric"
+    main_indicator: Literal["acc", "chosen"] = Field(
+        "acc", description="acc: the likeliest kind is right; chosen: and as probable as thresh"
+    )
+
+
 class StyleMetric(Section):
     """What the evaluation of a network that gives texts another look compares."""
 
@@ -300,6 +330,17 @@ class SourceConfig(Section):
         if self.recipe is not None and (self.root or self.limit):
             raise ValueError("root and limit belong to a path, not to a recipe")
         return self
+
+
+class KindSource(SourceConfig):
+    """A source whose lines are all of one kind."""
+
+    label: str = Field("", description="the kind, one of PostProcess.label_list; the source's name by default")
+
+    @property
+    def kind(self) -> str:
+        """Of all its lines."""
+        return self.label or self.name
 
 
 class Sampler(Section):
@@ -392,12 +433,25 @@ class Crop(Section):
     min_side: _NotNegative = Field(8.0, description="texts with a shorter side in the square are ignored")
 
 
+class CopyPaste(Section):
+    """Texts of other pages on free places of the squares."""
+
+    p: _Share = Field(0.0, description="share of squares that get some; all of them from one page of the sources")
+    count: CountRange = Field((1, 6), description="texts, fewer where there is no room")
+    around: LengthRange = Field(
+        (0.1, 0.8),
+        description="what comes with a text, over its shorter side; it fades out and ends before other texts",
+    )
+    cover: _Share = Field(0.0, description="share of squares where they may cover texts, which are ignored then")
+
+
 class DetTrainData(Section):
     """What a detector is trained on."""
 
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     sampler: Sampler = Sampler()
     crop: Crop = Crop()
+    copy_paste: CopyPaste = CopyPaste()
     augment: dict[str, Any] | None = Field(default_factory=dict, description="pixel operations; null: none")
     loader: Loader = Loader(batch_size_per_card=8)
 
@@ -425,25 +479,43 @@ class Views(Section):
     whole: _Share = Field(0.2, description="share of views that show the page as a whole")
 
 
-class ClsTrainData(Section):
-    """What a direction classifier is trained on: upright pictures; of labels it needs none."""
+class ClassifierTrainData(Section):
+    """What a classifier is trained on; the texts of labels are not looked at."""
 
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     sampler: Sampler = Sampler()
+    augment: dict[str, Any] | None = Field(default_factory=dict, description="as for recognisers; null: none")
+    loader: Loader = Loader()
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        TrainData(sources=self.sources, sampler=self.sampler, loader=self.loader)
+        if self.sampler.easy_first or self.sampler.heights:
+            raise ValueError("sampler: easy_first and heights are of recognisers alone")
+        if self.augment and "join" in self.augment:
+            raise ValueError("augment.join: is for recognisers; leave it out")
+        return self
+
+
+class ClsTrainData(ClassifierTrainData):
+    """What a direction classifier is trained on: upright pictures."""
+
     views: Views = Views()
     augment: dict[str, Any] | None = Field(
         default_factory=dict, description="as for lines (crop) or pixel operations (page); null: none"
     )
-    loader: Loader = Loader()
 
     @model_validator(mode="after")
-    def _names(self) -> ClsTrainData:
-        TrainData(sources=self.sources, sampler=self.sampler, loader=self.loader)
-        if self.sampler.easy_first or self.sampler.heights:
-            raise ValueError("sampler: easy_first and heights are of recognisers alone")
+    def _scale(self) -> ClsTrainData:
         if self.views.scale[0] > self.views.scale[1]:
             raise ValueError("views.scale: must be from the smaller to the larger factor")
         return self
+
+
+class KindTrainData(ClassifierTrainData):
+    """What a classifier of kinds of lines is trained on: sources of one kind each."""
+
+    sources: tuple[KindSource, ...] = Field(min_length=1)
 
 
 def _recipes_only(sources: tuple[SourceConfig, ...]) -> None:
@@ -494,6 +566,12 @@ class EvalData(Section):
             if source.recipe is not None:
                 raise ValueError(f"source {source.name}: evaluation wants files, not a recipe")
         return self
+
+
+class KindEvalData(EvalData):
+    """What a classifier of kinds of lines is evaluated on."""
+
+    sources: tuple[KindSource, ...] = ()
 
 
 # Fields of `Config` have the names of their types, which pydantic cannot tell apart.
@@ -600,8 +678,6 @@ class ClsConfig(_Whole):
             raise ValueError("PostProcess.label_list: crops stand at 0 or 180 degrees, for turn_ratio lays them down")
         if self.Preprocess.kind == "page" and any(source.recipe for source in self.Train.sources):
             raise ValueError("Train.sources: a recipe draws lines; pages come from files")
-        if self.Preprocess.kind == "page" and self.Train.augment and "join" in self.Train.augment:
-            raise ValueError("Train.augment.join: is for lines")
         return self
 
 
@@ -618,14 +694,50 @@ class StyleConfig(_Whole):
     Eval: StyleEvalData = StyleEvalData()
 
 
-AnyConfig: TypeAlias = Config | DetConfig | ClsConfig | StyleConfig
+class KindConfig(_Whole):
+    """All that defines the training of a classifier of kinds of lines, beside the files it names."""
 
-_KINDS: dict[Any, type[AnyConfig]] = {"det": DetConfig, "cls": ClsConfig, "style": StyleConfig}
+    Global: KindGlobal = KindGlobal()
+    Architecture: KindArchitecture
+    Preprocess: ClsPreprocess = ClsPreprocess()
+    Optimizer: _Optimizer = Optimizer()
+    Loss: ClsLoss = ClsLoss()
+    PostProcess: KindPostProcess
+    Metric: KindMetric = KindMetric()
+    Train: KindTrainData
+    Eval: KindEvalData = KindEvalData()
+
+    @model_validator(mode="after")
+    def _fit(self) -> KindConfig:
+        if self.Preprocess.kind != "crop":
+            raise ValueError(f"Preprocess.kind: lines are looked at as crop, not as {self.Preprocess.kind}")
+        labels = self.PostProcess.label_list
+        for section, sources in (("Train", self.Train.sources), ("Eval", self.Eval.sources)):
+            for source in sources:
+                if source.kind not in labels:
+                    raise ValueError(
+                        f"{section}.sources: {source.name} is of kind {source.kind}, which is not in "
+                        f"PostProcess.label_list{nearest(source.kind, labels)}"
+                    )
+        lacking = [label for label in labels if label not in {source.kind for source in self.Train.sources}]
+        if lacking:
+            raise ValueError(f"PostProcess.label_list: no source of Train.sources is of kind {lacking[0]}")
+        return self
+
+
+AnyConfig: TypeAlias = Config | DetConfig | ClsConfig | KindConfig | StyleConfig
+
+_KINDS: dict[Any, type[AnyConfig]] = {
+    "det": DetConfig,
+    "cls": ClsConfig,
+    "kind": KindConfig,
+    "style": StyleConfig,
+}
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
-    """Read a configuration: of a detector, a direction classifier or a network that gives texts another look where
-    `Architecture.model_type` is det, cls or style, else of a recogniser.
+    """Read a configuration: of a detector, a direction classifier, a classifier of kinds of lines or a network that
+    gives texts another look where `Architecture.model_type` is det, cls, kind or style, else of a recogniser.
 
     Args:
         path: a YAML file; or the name of one that comes with the package, such as configs/rec/crnn.yml.

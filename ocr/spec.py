@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import cv2
 import numpy as np
@@ -182,7 +182,7 @@ class DetPreprocess(Section):
 
 
 class ClsPreprocess(Section):
-    """How a picture becomes what a direction classifier looks at: a few views of one size.
+    """How a picture becomes what a classifier looks at: a few views of one size.
 
     A crop is scaled to their height; its views stand side by side, evenly over a line that is longer than one. Of a
     page the first view is the whole, the others are those squares of it that have most detail.
@@ -346,6 +346,24 @@ class ClsPostProcess(Section):
         return self
 
 
+class KindPostProcess(Section):
+    """What the classes of a classifier of kinds of lines mean."""
+
+    name: Literal["KindPostProcess"] = "KindPostProcess"
+    label_list: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        description="names of the kinds, such as latin and arabic, or print and handwriting"
+    )
+    thresh: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.9, description="probability from which a kind is chosen; below it, none is"
+    )
+
+    @model_validator(mode="after")
+    def _kinds(self) -> KindPostProcess:
+        if len(self.label_list) < 2 or len(set(self.label_list)) < len(self.label_list):
+            raise ValueError(f"label_list: wants two kinds or more, each once, not {list(self.label_list)}")
+        return self
+
+
 class Spec(Section):
     """What every model has beside its weights.
 
@@ -427,27 +445,45 @@ class DetSpec(Spec):
         return found
 
 
-class ClsSpec(Spec):
-    """Everything about a direction classifier but its weights.
+class ClassifierSpec(Spec):
+    """Everything about a classifier but its weights.
 
     Attributes:
         preprocess: see `ClsPreprocess`.
-        postprocess: see `ClsPostProcess`.
+        postprocess: see `ClsPostProcess` and `KindPostProcess`.
     """
 
-    task: Literal["cls"] = "cls"
+    wanted: ClassVar[str]
+    """Ends the message about a model of another task."""
+
     preprocess: ClsPreprocess = ClsPreprocess()
-    postprocess: ClsPostProcess = ClsPostProcess()
+    postprocess: ClsPostProcess | KindPostProcess
 
     @classmethod
-    def load(cls, folder: Path) -> ClsSpec:
-        """Read the spec of a direction classifier. Raises ScriptoriumError: see `load_spec`; or of another task."""
+    def load(cls, folder: Path) -> Self:
+        """Read the spec of such a classifier. Raises ScriptoriumError: see `load_spec`; or it is of another task."""
         found = load_spec(folder)
         if not isinstance(found, cls):
-            raise ScriptoriumError(
-                f"{folder}: {_DOES[found.task]} and does not tell how they stand; name a direction classifier"
-            )
+            raise ScriptoriumError(f"{folder}: {_DOES[found.task]} and does not {cls.wanted}")
         return found
+
+
+class ClsSpec(ClassifierSpec):
+    """Everything about a direction classifier but its weights."""
+
+    wanted = "tell how they stand; name a direction classifier"
+
+    task: Literal["cls"] = "cls"
+    postprocess: ClsPostProcess = ClsPostProcess()
+
+
+class KindSpec(ClassifierSpec):
+    """Everything about a classifier of kinds of lines but its weights."""
+
+    wanted = "tell of what kind they are; name a classifier of kinds of lines"
+
+    task: Literal["kind"] = "kind"
+    postprocess: KindPostProcess
 
 
 class StyleSpec(Spec):
@@ -472,15 +508,16 @@ class StyleSpec(Spec):
         return found
 
 
-AnySpec: TypeAlias = ModelSpec | DetSpec | ClsSpec | StyleSpec
+AnySpec: TypeAlias = ModelSpec | DetSpec | ClsSpec | KindSpec | StyleSpec
 
 _DOES = {
     "rec": "reads texts",
     "det": "finds texts",
     "cls": "tells how pictures of texts stand",
+    "kind": "tells of what kind texts are",
     "style": "gives texts another look",
 }
-_KINDS: dict[Any, type[AnySpec]] = {"det": DetSpec, "cls": ClsSpec, "style": StyleSpec}
+_KINDS: dict[Any, type[AnySpec]] = {"det": DetSpec, "cls": ClsSpec, "kind": KindSpec, "style": StyleSpec}
 
 
 def load_spec(folder: Path) -> AnySpec:

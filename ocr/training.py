@@ -9,7 +9,7 @@ from typing import Any
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, ClsConfig, DetConfig, StyleConfig, shipped
+from ocr.config import AnyConfig, ClsConfig, DetConfig, KindConfig, StyleConfig, shipped
 from ocr.spec import ModelSpec
 from synth.text.charset import Charset
 
@@ -110,6 +110,10 @@ def _task(config: AnyConfig, group: Any, say: Log) -> Any:
         from ocr.tasks.cls import Direction
 
         return Direction(config, group, say)
+    if isinstance(config, KindConfig):
+        from ocr.tasks.cls import Kind
+
+        return Kind(config, group, say)
     if isinstance(config, StyleConfig):
         from ocr.tasks.style import StyleTransfer
 
@@ -138,7 +142,10 @@ def evaluate_model(config: AnyConfig, model: Path | None, report: Path | None, l
         return _evaluate_detector(config, model, log)
     if isinstance(config, ClsConfig):
         log(started.header())
-        return _evaluate_classifier(config, model, log)
+        return _evaluate_direction(config, model, log)
+    if isinstance(config, KindConfig):
+        log(started.header())
+        return _evaluate_kinds(config, model, log)
     if isinstance(config, StyleConfig):
         log(started.header())
         return _evaluate_style(config, model, log)
@@ -190,7 +197,7 @@ def _evaluate_detector(config: DetConfig, model: Path | None, log: Log) -> Any:
     return found
 
 
-def _evaluate_classifier(config: ClsConfig, model: Path | None, log: Log) -> Any:
+def _evaluate_direction(config: ClsConfig, model: Path | None, log: Log) -> Any:
     from ocr.infer.direction import open_turner
     from ocr.tasks.cls import evaluate
 
@@ -201,6 +208,30 @@ def _evaluate_classifier(config: ClsConfig, model: Path | None, log: Log) -> Any
         result = counts.result()
         rates = f"{result['acc']:10.2%}{result['upright']:10.2%}{result['spoilt']:17.2%}"
         log(f"{name:24}{counts.pictures:10,}{rates}")
+    return found
+
+
+def _evaluate_kinds(config: KindConfig, model: Path | None, log: Log) -> Any:
+    from ocr.infer.kind import open_chooser
+    from ocr.tasks.cls import evaluate_kinds
+
+    kinds = open_chooser(model or config.Global.save_model_dir, config.PostProcess.thresh)
+    found = evaluate_kinds(kinds, config)
+    names = kinds.names
+    log(f"{'':24}{'lines':>8}{'acc':>10}{'chosen':>10}{'wrongly chosen':>17}")
+    confused: dict[str, Any] = {}
+    for name, counts in found.details.items():
+        result = counts.result()
+        log(f"{name:24}{counts.lines:8,}{result['acc']:10.2%}{result['chosen']:10.2%}{result['wrong']:17.2%}")
+        kind = names[counts.kind]
+        confused[kind] = confused.get(kind, 0) + counts.likeliest
+    widths = [max(8, len(name) + 2) for name in names]
+    log(
+        f"\n{'is, and is taken for':24}"
+        + "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
+    )
+    for kind, row in confused.items():
+        log(f"{kind:24}" + "".join(f"{count:{width},}" for count, width in zip(row.tolist(), widths, strict=True)))
     return found
 
 

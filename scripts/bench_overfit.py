@@ -21,13 +21,18 @@ from ocr import runtime
 from ocr.config import DetConfig
 from ocr.data.det import parse_label
 from ocr.data.sources import LabelFile, Shards
+from synth.pages.labels import IGNORED
 
 HMEAN = 0.9
 LEAST = 14  # pixels of a text's shorter side: maps of a quarter of the resolution show little of a smaller one
 
 
 def squares(pages: Path, folder: Path, count: int, side: int) -> Path:
-    """Cut squares out of the first pages and write a data set; texts that are cut, or too small, are to be ignored."""
+    """Cut squares out of the first pages and write a data set.
+
+    Texts that are cut, too small, or to be ignored are painted over: what is found where nothing was to be learnt says
+    nothing of learning.
+    """
     source = Shards("pages", pages) if not pages.is_file() else LabelFile("pages", pages, pages.parent)
     folder.mkdir(parents=True)
     lines: list[str] = []
@@ -36,19 +41,21 @@ def squares(pages: Path, folder: Path, count: int, side: int) -> Path:
         polygons, texts = parse_label(sample.text, sample.key)
         height, width = sample.image.shape[:2]
         left, top = max(0, (width - side) // 2), max(0, (height - side) // 4)
-        entries = []
-        for polygon, text in zip(polygons, texts, strict=True):
-            moved = polygon - np.array((left, top), np.float32)
-            if (moved.max(0) <= 0).any() or (moved.min(0) >= side).any():
-                continue
-            whole = (moved >= 0).all() and (moved <= side).all()
-            large = min(cv2.minAreaRect(moved)[1]) >= LEAST
-            entries.append({"transcription": text if whole and large else "###", "points": moved.tolist()})
-        if sum(entry["transcription"] != "###" for entry in entries) < 3:
-            continue
         image = np.full((side, side, 3), 255, np.uint8)
         part = sample.image[top : top + side, left : left + side]
         image[: part.shape[0], : part.shape[1]] = part if part.ndim == 3 else part[..., None]
+        ground = np.median(image.reshape(-1, 3), axis=0).tolist()
+        entries = []
+        for polygon, text in zip(polygons, texts, strict=True):
+            moved = polygon - np.array((left, top), np.float32)
+            whole = (moved >= 0).all() and (moved <= side).all()
+            if whole and text != IGNORED and min(cv2.minAreaRect(moved)[1]) >= LEAST:
+                entries.append({"transcription": text, "points": moved.tolist()})
+            else:
+                cv2.fillPoly(image, [np.round(moved).astype(np.int32)], ground)
+                cv2.polylines(image, [np.round(moved).astype(np.int32)], True, ground, 3)
+        if len(entries) < 3:
+            continue
         cv2.imwrite(str(folder / f"{len(lines)}.png"), image)
         lines.append(f"{len(lines)}.png\t{json.dumps(entries)}\n")
         if len(lines) == count:
@@ -97,7 +104,7 @@ def main() -> None:
     parser.add_argument(
         "--side", type=int, default=320, help="pixels of the squares cut out of pages; a multiple of 32"
     )
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=450)
     parser.add_argument("--rate", type=float, default=0.003)
     options = parser.parse_args()
     runtime.start(1)

@@ -57,7 +57,7 @@ def measured(name: str, crops: Sequence[tuple[Image, str]], typefaces: Typefaces
         f"{name}: {len(crops)} crops, {width:.1f} times as wide as high in the middle, {len(styles)} accepted: "
         f"{len(crops) / min(spent):.0f} a second"
     )
-    labelled = [style for style in styles if style.label][:40]
+    labelled = [style for style in styles if style.label][:15]
     if labelled:
         typefaces.nearest(labelled[0])
         start = time.process_time()

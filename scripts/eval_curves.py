@@ -3,9 +3,10 @@
 
     python scripts/eval_curves.py MODEL [--corpus FILE] [--fonts DIR] [--count 500] [--height 48]
 
-Draws each text of the corpus that the model has units for five ways, black on white and with the same blur, noise and
+Draws each text of the corpus that the model has units for six ways, black on white and with the same blur, noise and
 margins: straight; along a curve and left so; along the same curve and rectified (`augment.geometry.rectify`) by the
-polygon that goes with the sample; on the ring of a seal with all that is printed beside it, rectified; and straightened
+polygon that goes with the sample; cut out as `ocr read` does by an outline as detectors give them, which begins
+anywhere and has round corners; on the ring of a seal with all that is printed beside it, rectified; and straightened
 on the outlines, as `unwrap: true` makes training data. Prints line accuracy and mean character error of each.
 """
 
@@ -18,12 +19,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from augment import geometry
 from ocr.infer.backends import open_backend
 from ocr.infer.recogniser import Recogniser
+from ocr.read.reader import cut
 from synth.fonts.book import FontBook, Uncovered
 from synth.fonts.index import scan
 from synth.recipe import CurvedLine, Fonts, SealLine
@@ -34,7 +37,14 @@ from synth.render.seal import make_seal
 from synth.render.shape import Undrawable, shape_line
 from synth.text.units import split_units
 
-WAYS = ("straight", "curved, as it is", "curved, rectified", "seal, rectified", "curved, straightened on outlines")
+WAYS = (
+    "straight",
+    "curved, as it is",
+    "curved, rectified",
+    "curved, cut out by an outline",
+    "seal, rectified",
+    "curved, straightened on outlines",
+)
 _MARGIN = 0.12  # of the line's height
 
 
@@ -105,6 +115,7 @@ def samples(
             page(straight.mask, rng),
             page(curved.mask, rng),
             rectified(curved, options.height, rng),
+            cut_out(curved, rng),
             rectified(ring, options.height, rng),
             page(flat.mask, rng),
         )
@@ -124,6 +135,16 @@ def rectified(ink: Ink, height: int, rng: np.random.Generator) -> NDArray[np.uin
     pad = 8 if ink.stamp is None else ink.stamp.pad
     mask = np.pad(ink.mask, 8) if ink.stamp is None else np.maximum(np.pad(ink.mask, pad), ink.stamp.mask)
     return np.asarray(geometry.rectify(page(mask, rng, 0), ink.outline + pad, height, _MARGIN / 2, 255), np.uint8)
+
+
+def cut_out(ink: Ink, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The line cut out of its picture by what a detector may find of it."""
+    assert ink.outline is not None
+    line = shapely.make_valid(shapely.Polygon(ink.outline + 8))
+    height = 2 * line.area / line.length
+    found = shapely.get_coordinates(line.buffer(_MARGIN / 2 * height))[:-1]
+    found = np.roll(found, int(rng.random() * len(found)), 0).astype(np.float32)
+    return cut(page(np.pad(ink.mask, 8), rng, 0), found)
 
 
 def scaled(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """The main job end to end, for `scripts/quickstart`: generate → audit → train → evaluate → export → predict.
 
 Ten per cent of the words of the corpus and one family of fonts are kept out of training; the recogniser is measured on
-pictures of just these.
+pictures of just these. Where few fonts draw the corpus, those of the catalogue are fetched first.
 """
 
 from __future__ import annotations
@@ -14,21 +14,31 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr.infer.draw import CaptionDrawer
+from synth.fonts.audit import Wanted, audit
 from synth.fonts.book import FontBook
-from synth.fonts.index import scan
+from synth.fonts.face import Face
+from synth.fonts.index import FaceInfo, scan
+from synth.fonts.install import Script, find_script
 from synth.recipe import Fonts
+from synth.render.shape import script_of
 from synth.text.charset import Charset
+from synth.text.units import split_units
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 COUNT, EPOCHS = 30_000, 5
 MOST_LINES = 200_000
+FEW_FAMILIES = 20  # with fewer, a recogniser learns these fonts more than letters
 
 
 def main() -> None:
@@ -49,17 +59,26 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
     train_text, test_text, dictionary = split(corpus, folder)
-    family = kept_font(test_text)
-    print(f"kept out of training: {count(test_text):,} words ({test_text}) and the font {family}", flush=True)
+    seen, unseen = folder / "train", folder / "test"
+    words = test_text.read_text(encoding="utf-8").splitlines()
+    families, scripts = able(words), catalogued(words)
+    if not seen.exists():  # with other fonts, data that are begun could not go on
+        families = enough(families, scripts, words)
+    family, alike = kept_font(families, scripts, words)
+    print(
+        f"kept out of training: {len(words):,} words ({test_text}) and the font {family}"
+        + (f", with those that look like it ({', '.join(alike)})" if alike else "")
+        + f"; {len(families) - 1 - len(alike)} families that draw every word are left",
+        flush=True,
+    )
 
     # Words of a short list alone would be learnt by heart: they are also cut and joined.
     varied = ["corpus.piece=word", "corpus.cut=0.3", "corpus.join=0.2"]
-    seen, unseen = folder / "train", folder / "test"
-    only = [str(face) for face in faces(family)]
+    only = sorted({str(face.path) for face in families[family]})
     data = ["--charset", dictionary, "--resume"]
     run("synth", "generate", "--corpus", train_text, "--output", seen, "--count", arguments.count, *data,
         "--seed", 1, "--recipe", "document",
-        "-o", f"fonts.exclude=[{json.dumps(family, ensure_ascii=False)}]", *varied)  # fmt: skip
+        "-o", f"fonts.exclude={json.dumps([family, *alike], ensure_ascii=False)}", *varied)  # fmt: skip
     run("synth", "generate", "--corpus", test_text, "--output", unseen, "--count", min(1000, arguments.count), *data,
         "--seed", 2, "--recipe", "document", "--fonts", *only,
         "-o", "corpus.piece=word", "corpus.template_share=0")  # fmt: skip
@@ -82,7 +101,7 @@ def main() -> None:
             "--seed", 3, "--recipe", "document", "--fonts", *only,
             "-o", "corpus.piece=word", "corpus.template_share=0")  # fmt: skip
     labels = dict(line.split("\t", 1) for line in (shown / "labels.tsv").read_text(encoding="utf-8").splitlines())
-    read = predict(exported, [shown / name for name in labels])
+    read = predict(exported, [shown / name for name in labels], folder / "names.txt")
     picture = folder / "read.png"
     sheet(picture, [(shown / name, read.get(str(shown / name), ""), text) for name, text in labels.items()])
     print(f"\n{'label':24}read")
@@ -123,35 +142,96 @@ def split(corpus: Path, folder: Path) -> tuple[Path, Path, Path]:
     return files
 
 
-def faces(family: str) -> list[Path]:
-    """The files of a family."""
-    return sorted({face.path for face in scan().faces if face.family == family})
+def able(words: Sequence[str]) -> dict[str, list[FaceInfo]]:
+    """The font families that draw all characters of some words, by name, with the faces that do."""
+    found = scan().faces
+    families: dict[str, list[FaceInfo]] = defaultdict(list)
+    if found:
+        covering = FontBook(found, Fonts()).covering("".join(sorted(set().union(*words))))
+        for number, face in enumerate(found):
+            if covering >> number & 1:
+                families[face.family].append(face)
+    return dict(families)
 
 
-def kept_font(text: Path) -> str:
-    """A family, not the only one, that covers the words kept out; the same every time.
+def catalogued(words: Sequence[str]) -> list[Script]:
+    """The entries of the font catalogue for the scripts that a fifth or more of the letters belong to."""
+    counts = Counter(script_of(letter) for word in words for letter in word if letter.isalpha())
+    if kana := counts.pop("Hira", 0) + counts.pop("Kana", 0):
+        counts["Jpan"] = kana + counts.pop("Hani", 0)
+    found = []
+    for code, number in counts.most_common():
+        with suppress(ScriptoriumError):  # no fonts are catalogued for it
+            if 5 * number >= counts.total():
+                found.append(find_script(code))
+    return found
+
+
+def enough(
+    families: dict[str, list[FaceInfo]], scripts: Sequence[Script], words: Sequence[str]
+) -> dict[str, list[FaceInfo]]:
+    """The families that draw the words, after those of the catalogue were fetched if there were few."""
+    if len(families) >= FEW_FAMILIES or not scripts:
+        return families
+    print(f"{len(families)} font families draw the words of the corpus; more make a better reader", flush=True)
+    status = call("synth", "fonts", "install", *(script.code for script in scripts))
+    families = able(words)
+    if status and len(families) > 1:
+        print(f"going on with the {len(families)} families that are here; with so few, it will read less", flush=True)
+    return families
+
+
+def kept_font(
+    families: dict[str, list[FaceInfo]], scripts: Sequence[Script], words: Sequence[str]
+) -> tuple[str, list[str]]:
+    """The family to keep out of training, the same every time, and the others that look the same.
+
+    It is the first one of the catalogue that is here, else the first by name; if there is one, one that is no variant
+    of another by its name, as DejaVu Sans Mono is of DejaVu Sans.
 
     Raises:
-        ScriptoriumError: fewer than two families do.
+        ScriptoriumError: there are fewer than two that look different.
     """
-    letters = set(text.read_text(encoding="utf-8")) - {"\n"}
-    found = [face for face in scan().faces]
-    book = FontBook(found, Fonts())
-    able = sorted(
-        {face.family for number, face in enumerate(found) if all(book.able(c) >> number & 1 for c in letters)}
-    )
-    if len(able) < 2:
+    known = [family.family for script in scripts for family in script.families]
+    plain = [name for name in sorted(families) if "Serif" in name or "Sans" in name]
+    names = [name for name in dict.fromkeys([*known, *plain, *sorted(families)]) if name in families]
+    alone = (name for name in names if not any(variant(name, other) for other in families if other != name))
+    family = next(alone, next(iter(names), ""))
+    alike = sorted(look_alikes(family, families, words)) if family else []
+    different = len(families) - len(alike)
+    if different < 2:
         raise ScriptoriumError(
-            f"{len(able)} font families cover the corpus, and two are needed: run `synth fonts install SCRIPT` "
+            f"{different} font families cover the corpus, and two are needed: run `synth fonts install SCRIPT` "
             "(`synth fonts install --help`), or install fonts yourself"
         )
-    plain = [name for name in able if "Serif" in name or "Sans" in name]
-    return random.Random(0).choice(plain or able)
+    return family, alike
 
 
-def count(path: Path) -> int:
-    """Lines of a file."""
-    return len(path.read_text(encoding="utf-8").splitlines())
+def variant(one: str, other: str) -> bool:
+    """Whether the name of one of two families begins with the other's."""
+    return f"{one} ".startswith(f"{other} ") or f"{other} ".startswith(f"{one} ")
+
+
+def look_alikes(family: str, families: dict[str, list[FaceInfo]], words: Sequence[str]) -> set[str]:
+    """The families, but for this one, whose regular face draws the letters of the words just as this one's does."""
+    regular = {
+        name: min(faces, key=lambda face: (face.italic, abs(face.weight - 400), face.digest))
+        for name, faces in families.items()
+    }
+    letters = sorted(set().union(*words))
+
+    def widths(info: FaceInfo) -> NDArray[np.float64]:
+        font = Face(info).hb
+        given = [font.get_glyph_h_advance(font.get_nominal_glyph(ord(c)) or 0) for c in letters]
+        return np.divide(given, max(sum(given), 1), dtype=np.float64)
+
+    # Drawing takes long: only families of nearly the same widths are looked at.
+    own = widths(regular[family])
+    near = [face for face in regular.values() if np.abs(widths(face) - own).sum() < 0.02]
+    units = Counter(unit for word in words for unit in split_units(word, "grapheme"))
+    verdicts = audit(near, Wanted.of_counts(units, (), "the words kept out")).verdicts
+    first = {verdict.face.family: (verdict.twin_of or verdict.face).family for verdict in verdicts}
+    return {name for name in first if first[name] == first[family]} - {family}
 
 
 def write_config(path: Path, dictionary: Path, model: Path, train: Path, test: Path, epochs: int) -> None:
@@ -173,19 +253,24 @@ def write_config(path: Path, dictionary: Path, model: Path, train: Path, test: P
 
 def run(*command: object) -> None:
     """Print a command and run it; ends this program where it fails."""
-    words = [str(word) for word in command]
-    print(f"\n$ {shlex.join(words)}", flush=True)
-    status = subprocess.run(words, check=False).returncode
-    if status:
+    if status := call(*command):
         sys.exit(status)
 
 
-def predict(model: Path, pictures: list[Path]) -> dict[str, str]:
-    """What `ocr predict` reads in pictures, by path."""
+def call(*command: object) -> int:
+    """Print a command and run it; returns its exit status."""
+    words = [str(word) for word in command]
+    print(f"\n$ {shlex.join(words)}", flush=True)
+    return subprocess.run(words, check=False).returncode
+
+
+def predict(model: Path, pictures: list[Path], names: Path) -> dict[str, str]:
+    """What `ocr predict` reads in pictures, by path; they are listed in the file `names`."""
+    names.write_text("".join(f"{picture}\n" for picture in pictures), encoding="utf-8")
     command = ["ocr", "predict", "-", "--model", str(model), "--format", "json"]
-    print(f"\n$ {shlex.join(command)} < names.txt", flush=True)
-    names = "".join(f"{picture}\n" for picture in pictures)
-    done = subprocess.run(command, input=names, text=True, stdout=subprocess.PIPE, check=True, encoding="utf-8")
+    print(f"\n$ {shlex.join(command)} < {shlex.quote(str(names))}", flush=True)
+    with names.open(encoding="utf-8") as listed:
+        done = subprocess.run(command, stdin=listed, text=True, stdout=subprocess.PIPE, check=True, encoding="utf-8")
     found = [json.loads(line) for line in done.stdout.splitlines()]
     return {line["path"]: line["text"] for line in found if "text" in line}
 

@@ -418,7 +418,7 @@ def fonts_check(text: str, paths: tuple[Path, ...]) -> None:
 @click.argument("scripts", nargs=-1, required=True, metavar="SCRIPT…")
 @click.option("--output", type=_FILE, metavar="DIR", help="Default: where every command looks for fonts.")
 def fonts_install(scripts: tuple[str, ...], output: Path | None) -> None:
-    """Bring free fonts for SCRIPT (a name or an ISO 15924 code) through apt or npm; needs no root."""
+    """Bring free fonts for SCRIPT (a name or an ISO 15924 code), from Debian or npm; needs neither client, nor root."""
     from synth.fonts.install import install
 
     click.echo(install(scripts, output, log=lambda line: click.echo(line, err=True)).text(), nl=False)

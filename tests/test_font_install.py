@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
 import subprocess
 import sys
 import tarfile
+import threading
 import unicodedata
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -74,11 +81,65 @@ class World:
         return sum(word in line for line in self.calls.read_text().splitlines()) if self.calls.exists() else 0
 
 
+class Registry(ThreadingHTTPServer):
+    """A web server with the packages of a World, as npm's registry has them."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.address = f"http://127.0.0.1:{self.server_address[1]}"
+        self.paths: dict[str, bytes] = {}
+        self.accepted: list[tuple[str, str | None]] = []
+        self.shortened = 0  # bytes that each answer promises and does not give
+
+    def publish(self, world: World, name: str, **dist: Any) -> None:
+        """Offer a package of the world; `dist` says what its metadata have wrong."""
+        archive = (world.store / f"fontsource-{name}.tgz").read_bytes()
+        digest = base64.b64encode(hashlib.sha512(archive).digest()).decode()
+        tarball = f"{self.address}/@fontsource/{name}/-/{name}-1.1.0.tgz"
+        good = {"tarball": tarball, "integrity": f"sha1-x sha512-{digest}"}
+        versions = {"1.0.0": {"dist": {}}, "1.1.0": {"dist": good | dist}}
+        metadata = {"dist-tags": {"latest": "1.1.0"}, "versions": versions}
+        self.paths[f"/@fontsource%2f{name}"] = json.dumps(metadata).encode()
+        self.paths[tarball.removeprefix(self.address)] = archive
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Registry
+
+    def do_GET(self) -> None:
+        self.server.accepted.append((self.path, self.headers["Accept"]))
+        content = self.server.paths.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: len(content) - self.server.shortened])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def registry() -> Iterator[Registry]:
+    with Registry() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry) -> World:
     made = World(tmp_path)
     monkeypatch.setenv("PATH", str(made.bin))
     monkeypatch.setenv("SCRIPTORIUM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("npm_config_registry", f"{registry.address}/")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     return made
 
 
@@ -99,7 +160,7 @@ def test_by_apt(world: World) -> None:
     assert (folder / "copyright.txt").read_text() == "licence of fonts-lohit-taml"
     assert [face.family for face in scan([world.target]).faces] == ["Lohit Tamil"]
     # what the distribution lacks is told, with the client's last words
-    assert dict(report.missing)["Noto Sans Tamil"] == "apt-get failed: E: Unable to locate package fonts-noto-core"
+    assert dict(report.missing)["Samyak Tamil"] == "apt-get failed: E: Unable to locate package fonts-samyak-taml"
     assert any("Lohit Tamil: 1 face from fonts-lohit-taml (OFL-1.1)" in line for line in lines)
 
 
@@ -160,6 +221,82 @@ def test_by_npm(world: World) -> None:
     assert sorted(face.weight for face in faces) == [400, 700] and item.faces == 2
     for face in faces:
         assert not face.compressed and face.coverage == set(map(ord, TAMIL.sample + "AB 0123"))
+
+
+def test_from_the_registry_without_a_client(world: World, registry: Registry) -> None:
+    world.fontsource("noto-sans-tamil", {"tamil": TAMIL.sample, "latin": "AB 0123"}, "Noto Sans Tamil")
+    registry.publish(world, "noto-sans-tamil")
+    (item,) = install.install(["tamil"], world.target).families
+    assert (item.package, item.faces) == ("@fontsource/noto-sans-tamil", 2)
+    assert {path.name for path in item.folder.iterdir()} == {
+        "noto-sans-tamil-400.ttf",
+        "noto-sans-tamil-700.ttf",
+        "LICENSE.txt",
+    }
+    assert registry.accepted[:2] == [
+        ("/@fontsource%2fnoto-sans-tamil", "application/vnd.npm.install-v1+json"),
+        ("/@fontsource/noto-sans-tamil/-/noto-sans-tamil-1.1.0.tgz", "*/*"),
+    ]
+
+
+def test_npm_is_asked_rather_than_the_registry(world: World, registry: Registry) -> None:
+    world.npm()
+    world.fontsource("noto-sans-tamil", {"tamil": TAMIL.sample}, "Noto Sans Tamil")
+    install.install(["tamil"], world.target)
+    assert registry.accepted == []
+
+
+@pytest.mark.parametrize(
+    ("dist", "reason"),
+    [
+        ({"integrity": f"sha512-{base64.b64encode(bytes(64)).decode()}"}, "1.1.0.tgz: has not the SHA-512 that"),
+        ({"integrity": f"sha1-{base64.b64encode(bytes(20)).decode()}"}, "1.1.0.tgz: has not the SHA-512 that"),
+        ({"tarball": "file:///etc/hostname"}, "file:///etc/hostname: not a web address"),
+        ({"tarball": "http://127.0.0.1:no/x.tgz"}, "http://127.0.0.1:no/x.tgz: nonnumeric port"),
+    ],
+)
+def test_package_that_the_registry_describes_wrongly(
+    world: World, registry: Registry, dist: dict[str, str], reason: str
+) -> None:
+    world.fontsource("noto-serif-tamil", {"tamil": TAMIL.sample}, "Noto Serif Tamil")
+    registry.publish(world, "noto-serif-tamil", **dist)
+    with pytest.raises(ScriptoriumError, match=reason):
+        install.install(["tamil"], world.target)
+    assert not any(world.target.rglob("*"))
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"versions": {}}', b'{"dist-tags": {"latest": []}}', b"\xff"])
+def test_registry_that_answers_nonsense(world: World, registry: Registry, content: bytes) -> None:
+    registry.paths["/@fontsource%2fnoto-serif-tamil"] = content
+    with pytest.raises(ScriptoriumError, match="noto-serif-tamil: not the metadata of an npm package"):
+        install.install(["tamil"], world.target)
+
+
+def test_registry_that_breaks_off(world: World, registry: Registry) -> None:
+    world.fontsource("noto-serif-tamil", {"tamil": TAMIL.sample}, "Noto Serif Tamil")
+    registry.publish(world, "noto-serif-tamil")
+    registry.shortened = 10
+    with pytest.raises(ScriptoriumError, match=r"noto-serif-tamil: broke off after [\d,]+ of [\d,]+ bytes"):
+        install.install(["tamil"], world.target)
+
+
+def test_package_that_is_too_large(world: World, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.fontsource("noto-serif-tamil", {"tamil": TAMIL.sample}, "Noto Serif Tamil")
+    registry.publish(world, "noto-serif-tamil")
+    monkeypatch.setattr(install, "_MOST_PACKAGE", 100)
+    with pytest.raises(ScriptoriumError, match=r"1.1.0.tgz: larger than 0 MB"):
+        install.install(["tamil"], world.target)
+
+
+def test_registry_that_is_not_there(world: World, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ScriptoriumError, match=f"no font for Tamil: {registry.address}/.*: 404 Not Found; without"):
+        install.install(["tamil"], world.target)
+    lines: list[str] = []
+    monkeypatch.delenv("npm_config_registry")
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://127.0.0.1:9")
+    with pytest.raises(ScriptoriumError, match=r"no font for Latin: 127\.0\.0\.1:9: Connection refused; without"):
+        install.install(["latin"], world.target, lines.append)
+    assert sum(line.startswith("fetching") for line in lines) == 3  # then it is clear
 
 
 def test_npm_steps_in_for_apt(world: World) -> None:
@@ -232,11 +369,12 @@ def test_what_was_brought_stays(world: World) -> None:
     assert len(scan([world.target]).faces) == 1
 
 
-def test_no_client(world: World) -> None:
+def test_apt_is_of_no_use_without_dpkg(world: World) -> None:
     world.apt()
     (world.bin / "dpkg-deb").unlink()
-    with pytest.raises(ScriptoriumError, match="neither apt-get with dpkg-deb nor npm"):
+    with pytest.raises(ScriptoriumError, match="404 Not Found"):
         install.install(["tamil"], world.target)
+    assert world.called("apt-get") == 0
 
 
 def test_client_that_brings_nothing_or_hangs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

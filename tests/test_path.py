@@ -8,7 +8,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from augment import geometry
@@ -264,3 +264,89 @@ def test_rectify_scales_adds_margins_and_keeps_channels():
 def test_what_cannot_be_rectified(points):
     with pytest.raises(ValueError, match=r"polygon|band"):
         geometry.rectify(np.zeros((10, 10), np.uint8), points, 10)
+
+
+# -- sides of a bent line -------------------------------------------------------------------------------------------
+
+
+def bent(kind: str, length: float, turn: float, bend: float, high: float = 24.0) -> tuple[np.ndarray, np.ndarray]:
+    """Top and bottom of a line that is `length` heights long, along an arc or a wave, turned.
+
+    With a `bend` of 1 an arc is as tight as letters bear, and a wave's crests have a radius of three heights.
+    """
+    t = np.linspace(-0.5, 0.5, 121) * length * high
+    if kind == "arc":
+        # No more than a ring with a gap.
+        radius = max(1.3, length / 5.2) * high / bend
+        middle = np.stack((radius * np.sin(t / radius), -radius * np.cos(t / radius)), -1)
+    else:
+        wave = length * high * 0.9
+        crest = bend * wave * wave / (4 * math.pi**2 * 3 * high)
+        middle = np.stack((t, crest * np.sin(2 * math.pi * t / wave)), -1)
+    along = np.gradient(middle, axis=0)
+    normal = np.stack((along[:, 1], -along[:, 0]), -1) / np.hypot(*along.T)[:, None]
+    matrix = np.array(((math.cos(turn), -math.sin(turn)), (math.sin(turn), math.cos(turn))))
+    top, bottom = ((middle + side * high / 2 * normal) @ matrix.T + 400 for side in (1, -1))
+    return top, bottom
+
+
+def corners(sides: np.ndarray) -> np.ndarray:
+    half = len(sides) // 2
+    return sides[[0, half - 1, half, -1]]
+
+
+@given(
+    st.sampled_from(["arc", "arc", "wave"]),
+    st.floats(3.0, 14.0),
+    st.floats(-1.2, 1.2),
+    st.floats(0.1, 1.0),
+    st.integers(0, 239),
+    st.booleans(),
+    st.floats(0.0, 0.03),
+)
+@settings(max_examples=60, deadline=None)
+def test_long_sides_are_found_wherever_an_outline_begins(kind, length, turn, bend, start, reverse, rough):
+    top, bottom = bent(kind, length, turn, bend)
+    chord = (top[-1] + bottom[-1] - top[0] - bottom[0]) / 2
+    # Ends that lie nearly above each other may be taken either way round.
+    assume(chord[0] * math.hypot(*chord) > 1.5 * 24 * abs(chord[1]))
+    outline = np.roll(np.concatenate((top, bottom[::-1])), start, 0)
+    outline = outline[::-1] if reverse else outline
+    outline = outline + np.random.default_rng(start).uniform(-rough, rough, outline.shape) * 24
+    # A coarse outline, as detectors give them: points 0.15 heights apart, or more.
+    step = math.ceil(0.15 * 120 / length) + start % 3
+    sides = geometry.band(outline[::step])
+    assert sides.dtype == np.float32 and len(sides) % 2 == 0 and 4 <= len(sides) <= 34
+    away = np.hypot(*(corners(sides) - np.array((top[0], top[-1], bottom[-1], bottom[0]))).T)
+    # A corner may be missing, and a rough one lie anywhere near it.
+    least = 0.15 + step * length / 120
+    assert away.max() < 24 * (least + 12 * rough), away / 24
+    half = len(sides) // 2
+    legs = np.hypot(*(sides[:half] - sides[: half - 1 : -1]).T)
+    assert np.abs(legs / 24 - 1).max() < least + 6 * rough
+
+
+@given(st.floats(2.5, 8.0), st.integers(0, 3))
+@settings(max_examples=12, deadline=None)
+def test_columns_begin_above(length, quarter):
+    top, bottom = bent("arc", length, math.pi / 2 + (quarter - 1.5) * 0.05, 0.25)
+    for outline in (np.concatenate((top, bottom[::-1])), np.concatenate((bottom, top[::-1]))):
+        sides = geometry.band(outline)
+        assert geometry.runs_down(sides)
+        np.testing.assert_allclose(corners(sides), (top[0], top[-1], bottom[-1], bottom[0]), atol=2.5)
+
+
+def test_a_ring_reads_from_left_to_right():
+    """Above its middle letters stand outwards, below inwards: up is towards the top of the picture."""
+    for turn, outer_on_top in ((0.0, True), (math.pi, False)):
+        top, bottom = bent("arc", 5.0, turn, 0.999)
+        first = top if outer_on_top else bottom[::-1]
+        sides = geometry.band(np.concatenate((top, bottom[::-1])))
+        np.testing.assert_allclose(sides[0], first[0], atol=2.5)
+        assert sides[0, 0] < sides[len(sides) // 2 - 1, 0]
+
+
+@pytest.mark.parametrize("outline", [np.zeros((2, 2)), np.zeros((5, 3)), np.ones((6, 2)), [(0, 0), (5, 5), (9, 9)]])
+def test_outlines_without_sides(outline):
+    with pytest.raises(ValueError, match="outline"):
+        geometry.band(outline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ from PIL import Image as Pillow
 
 from ocr.read import reader as reader_module
 from ocr.read import run as run_module
-from ocr.read.reader import Router
 
 BARS = [(20, 20, 150, 18, "a"), (20, 60, 150, 18, "b")]
+
+
+class Choice:
+    """Is sure of the letter a alone."""
+
+    names = ("x", "y")
+
+    def choose(self, images: Sequence[Any]) -> list[str | None]:
+        return ["y" if reading.text == "a" else None for reading in RedReader().read(images)]
 
 
 @pytest.fixture
@@ -30,11 +39,8 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         return RedReader(sure.get(path.name, {letter: 0.9 for letter in LETTERS}), f"{path.name}-")
 
     monkeypatch.setattr(run_module, "Recogniser", recogniser)
-    monkeypatch.setattr(
-        reader_module,
-        "_router",
-        lambda rec, threads: Router(rec) if rec else None,  # the fakes are no `Recogniser`s
-    )
+    monkeypatch.setattr(reader_module, "Recogniser", RedReader)
+    monkeypatch.setattr(run_module, "open_chooser", lambda path, threads: Choice())
     return tmp_path / "rec"
 
 
@@ -89,6 +95,24 @@ def test_the_surest_of_several_recognisers(models: Path, picture: Path, ocr: Any
     assert [(text["text"], text["recogniser"]) for text in texts] == [("latin-a", "x"), ("other-b", "y")]
     assert "each has a name, such as latin=DIR" in ocr("read", picture, "--det", models, "--rec", "a", "b").err
     assert "give each its own name" in ocr("read", picture, "--det", models, "--rec", "a=b", "a=c").err
+
+
+def test_a_chooser(models: Path, picture: Path, tmp_path: Path, ocr: Any) -> None:
+    several = ["--rec", "x=some/latin", "y=some/other", "--choose", "chooser", "--drop-score", "0"]
+    done = ocr("read", picture, "--det", models, *several, "--format", "json")
+    texts = [text for block in json.loads(done.out)["blocks"] for line in block for text in line["texts"]]
+    # Of `a` the other is surer: it was chosen for.
+    assert [(text["text"], text["recogniser"]) for text in texts] == [("other-a", "y"), ("other-b", "y")]
+    (picture.parent / "labels.tsv").write_text(
+        'page.png\t[{"transcription": "a", "points": [[0, 0], [9, 0], [9, 9]]}]\n'
+    )
+    report = tmp_path / "r.html"
+    assert ocr("eval-read", picture.parent, "--det", models, *several, "--report", report).code == 0
+    refused = ocr("read", picture, "--det", models, "--rec", models, "--choose", "chooser").error
+    assert "--choose chooser: wants several recognisers" in refused
+    assert "wants several" in ocr("read", picture, "--det", models, "--boxes-only", "--choose", "chooser").error
+    unknown = ocr("read", picture, "--det", models, "--rec", "x=a", "z=b", "w=c", "--choose", "chooser").error
+    assert "no recogniser is named y; the chooser does not tell z, w" in unknown
 
 
 def test_a_page_without_text(models: Path, tmp_path: Path, ocr: Any) -> None:

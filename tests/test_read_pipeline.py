@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from page_fakes import LETTERS, DarkBackend, RedReader, detector, page
 from PIL import Image as Pillow
 
+from augment import geometry
 from augment.errors import ScriptoriumError
 from ocr.infer.detector import Detector
 from ocr.read.page import PageReading, Text
@@ -118,6 +120,67 @@ def test_crops_that_reach_beyond_or_have_no_area() -> None:
     ):
         found = cut(image, np.array(quad, np.float32))
         assert found.size and (found == 7).all()
+
+
+def written(high: int = 30, wide: int = 260) -> NDArray[np.uint8]:
+    """Something with an up and a beginning, like a line of letters."""
+    rng = np.random.default_rng(4)
+    image = np.full((high, wide), 230, np.uint8)
+    for x in range(4, wide - 12, 14):
+        top = int(rng.integers(3, high // 2))
+        cv2.rectangle(image, (x, top), (x + int(rng.integers(3, 10)), high - 5), 30, -1)
+    return image
+
+
+def bent_page(turn: float = 0.0, radius: float = 110.0) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The line along an arc on a page, and its outline as a detector finds it: of many points, from anywhere."""
+    line = written()
+    high, wide = line.shape
+    warp = geometry.arc(wide / 2, high / 2, radius).then(geometry.translation(200 - wide / 2, 200 - high / 2))
+    warp = warp.then(geometry.rotation(turn, (200, 200)))
+    page = warp.apply(line, (400, 400), 230)
+    t = np.linspace(0, 1, 40)
+    rim = np.concatenate(
+        (
+            np.stack((t * wide, 0 * t), -1),
+            np.stack((0 * t + wide, t * high), -1)[1::9],
+            np.stack((wide - t * wide, 0 * t + high), -1),
+            np.stack((0 * t, high - t * high), -1)[1::9],
+        )
+    )
+    return np.asarray(page, np.uint8), np.roll(warp.forward(rim), 17, 0)
+
+
+def alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Correlation of two pictures once they have the same size."""
+    same = cv2.resize(other, one.shape[::-1], interpolation=cv2.INTER_AREA)
+    return float(cv2.matchTemplate(one, same, cv2.TM_CCOEFF_NORMED)[0, 0])
+
+
+@pytest.mark.parametrize(("turn", "radius"), [(0.0, 110.0), (0.5, 80.0), (-0.6, -120.0), (0.0, 260.0)])
+def test_a_bent_text_is_straightened(turn: float, radius: float) -> None:
+    image, outline = bent_page(turn, radius)
+    found = cut(image, outline)
+    assert found.shape[0] == pytest.approx(30, abs=2) and found.shape[1] == pytest.approx(260, rel=0.03)
+    assert alike(written(), found) > 0.9
+    back = cut(np.dstack([image] * 3), outline[::-1].copy())
+    assert back.shape == (*found.shape, 3) and alike(found, back[..., 0]) > 0.97
+
+
+def test_a_bent_column_stands_and_is_read_after_a_quarter_turn() -> None:
+    image, outline = bent_page(np.pi / 2, 260.0)
+    found = cut(image, outline)
+    assert found.shape[0] > 4 * found.shape[1]
+    assert alike(written(), upright(found, 1)) > 0.9
+
+
+def test_a_straight_text_of_many_points_is_its_rectangle() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    rounded = np.array(((12, 20), (68, 20), (70, 22), (70, 48), (68, 50), (12, 50), (10, 48), (10, 22)), np.float32)
+    np.testing.assert_array_equal(cut(image, rounded), image[20:50, 10:70])
+    # What is no band at all, too.
+    cross = [(40, 5), (60, 5), (60, 30), (90, 30), (90, 50), (60, 50), (60, 75), (40, 75), (40, 50), (10, 50), (10, 30)]
+    assert min(cut(image, np.array([*cross, (40, 30)], np.float32)).shape[:2]) > 60
 
 
 # -- pages ---------------------------------------------------------------------------------------------------------
@@ -234,16 +297,49 @@ def test_the_surest_recogniser_is_believed() -> None:
     assert [text.recogniser for text in found.texts] == ["one", "other", "one"]
 
 
-def test_a_chooser_spares_the_others() -> None:
-    class Choice:
-        def choose(self, images: Sequence[Any], names: Sequence[str]) -> list[str]:
-            assert names == ["one", "other"]
-            return ["other" if number == 1 else "one" for number, _ in enumerate(images)]
+class Choice:
+    """Chooses by the letter that a bar reads as."""
 
-    one, other = RedReader(prefix="1"), RedReader(prefix="2")
-    found = Router({"one": one, "other": other}, Choice()).read([page([(0, 0, 90, 30, "a")], 30, 90)] * 3)  # type: ignore[dict-item]
-    assert [name for name, _ in found] == ["one", "other", "one"]
+    names = ("one", "other")
+
+    def __init__(self, **chosen: str | None) -> None:
+        self._chosen = chosen
+
+    def choose(self, images: Sequence[Any]) -> list[str | None]:
+        return [self._chosen[reading.text] for reading in RedReader().read(images)]
+
+
+def test_a_chooser_spares_the_others() -> None:
+    one, other = RedReader(0.1, prefix="1"), RedReader(0.9, prefix="2")
+    router = Router({"one": one, "other": other}, Choice(a="one", b="other", c="one"))  # type: ignore[dict-item]
+    crops = [page([(0, 0, 90, 30, letter)], 30, 90) for letter in "abc"]
+    assert [(name, reading.text) for name, reading in router.read(crops)] == [
+        ("one", "1a"),
+        ("other", "2b"),
+        ("one", "1c"),
+    ]
     assert (len(one.seen), len(other.seen)) == (2, 1)
+    assert router.read([]) == []
+
+
+def test_without_a_choice_the_surest_is_believed() -> None:
+    one = RedReader({"a": 0.3, "b": 0.9, "c": 0.2}, "1")
+    other = RedReader({"a": 0.9, "b": 0.9, "c": 0.9}, "2")
+    router = Router({"one": one, "other": other}, Choice(a="one", b=None, c=None))  # type: ignore[dict-item]
+    found = router.read([page([(0, 0, 90, 30, letter)], 30, 90) for letter in "abc"])
+    # Of equal ones the first; and the line that was chosen for is read by no other.
+    assert [(name, reading.text) for name, reading in found] == [("one", "1a"), ("one", "1b"), ("other", "2c")]
+    assert (len(one.seen), len(other.seen)) == (3, 2)
+
+
+def test_a_chooser_and_the_recognisers_know_the_same_names() -> None:
+    with pytest.raises(ScriptoriumError, match="no recogniser is named other; the chooser does not tell third, more;"):
+        Router({"one": RedReader(), "third": RedReader(), "more": RedReader()}, Choice())  # type: ignore[dict-item]
+    with pytest.raises(ScriptoriumError, match="are one: no recogniser is named other;"):
+        Router({"one": RedReader()}, Choice())  # type: ignore[dict-item]
+    for rec in (None, "somewhere", {"one": "somewhere"}, Router({"one": RedReader(), "other": RedReader()})):  # type: ignore[dict-item]
+        with pytest.raises(ScriptoriumError, match="chooses among several recognisers"):
+            Reader(detector(), rec, chooser=Choice())  # type: ignore[arg-type]
 
 
 def test_a_reader_needs_recognisers_it_can_name() -> None:

@@ -20,8 +20,8 @@ from augment.pixel import known_ops
 from synth.recipe import Recipe, RecipeError
 
 PRESETS = (
-    *("clean", "curved", "document", "handwriting", "historical", "lowres", "pages", "receipt", "scene", "scenes"),
-    "seal",
+    *("clean", "curved", "document", "forms", "handwriting", "historical", "lowres", "pages", "receipt", "receipts"),
+    *("scene", "scenes", "seal"),
 )
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -185,7 +185,7 @@ def test_a_recipe_does_not_change() -> None:
     ("source", "told"),
     [
         ("sceen", "recipe 'sceen' is unknown; did you mean scene?"),
-        ("zzz", "clean, curved, document, handwriting, historical, lowres, pages, receipt, scene, scenes, seal"),
+        ("zzz", "clean, curved, document, forms, handwriting, historical, lowres, pages, receipt, receipts, scene"),
         ("", "is unknown"),
         ("nowhere/mine.yml", "nowhere/mine.yml: there is no such recipe file"),
     ],

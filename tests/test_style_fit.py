@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from synth.style import fit as f
 from synth.style import search
 from synth.style.crops import find_crops
 from synth.style.measure import Measures
-from synth.style.search import Knob, Simulator, _damped, changed, decoded, knobs, prepared
+from synth.style.search import Goal, Share, Simulator, Span, Weights, decoded, parameters, prepared, with_margins
 from synth.style.twosample import Scale, distances, tell_apart
 
 pytestmark = pytest.mark.usefixtures("own_cache", "one_scan")
@@ -70,7 +71,7 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f, "_COMPARED", 100)
         patch.setattr(search, "_JUDGED", 60)
-        patch.setattr(search, "_TRIES", 100)
+        patch.setattr(search, "_TRIES", 250)
         yield
 
 
@@ -130,28 +131,73 @@ def test_a_pipeline_with_another_look_makes_what_a_new_one_makes(base: Recipe) -
         pipeline.with_look(base.with_keys("background", paths=["somewhere"]))
 
 
-def test_every_knob_turns_its_key_and_back(base: Recipe) -> None:
+def test_every_trial_is_a_recipe_with_one_value_of_each_parameter(base: Recipe) -> None:
     recipe = prepared(base)
     values = recipe.to_values()
-    found = knobs(recipe, coloured=True, aspect=True)
-    assert len({knob.key for knob in found}) == len(found)
-    for place in (0.0, 0.3, 1.0):
-        turned = changed(values, found, np.full(len(found), place))
-        Recipe.from_values(turned)
-        for knob in found:
-            owner: Any = turned
-            for part in knob.key:
-                owner = owner[part]
-            assert knob.low - 1e-9 <= owner <= knob.high + 1e-9
-            slack = 0.01 if isinstance(owner, int) else 1e-9
-            assert knob.get(turned) == pytest.approx(place, abs=slack)
+    searched = parameters(recipe, coloured=True, aspect=True)
+    assert len({parameter.key for parameter in searched}) == len(searched)
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        tried = copy.deepcopy(values)
+        for parameter in searched:
+            drawn = parameter.draw(values, tried, rng)
+            value: Any = tried
+            for part in parameter.key:
+                value = value[part]
+            match parameter:
+                case Share():
+                    assert value == drawn and value in (0, 1)
+                case Span(low=low, high=high):
+                    assert value[0] == value[1] and low - 1e-9 <= value[0] <= high + 1e-9
+                case Weights():
+                    assert sorted(value.values())[-2:] == [0, 1]
+        Recipe.from_values(tried)
     assert values == recipe.to_values()
 
 
-def test_crossed_ends_meet(base: Recipe) -> None:
-    pair = [Knob(("colour", "contrast", end), 0, 255) for end in (0, 1)]
-    turned = changed(base.to_values(), pair, np.array((0.8, 0.4)))
-    assert turned["colour"]["contrast"] == [pytest.approx(153)] * 2
+def test_what_makes_no_difference_stays() -> None:
+    rng = np.random.default_rng(4)
+    values = {"share": 0.3, "range": [0.4, 0.6], "kinds": {"a": 3.0, "b": 1.0}}
+    for parameter in (Share(("share",)), Span(("range",), 0.0, 1.0), Weights(("kinds",))):
+        drawn = np.array([parameter.draw(values, copy.deepcopy(values), rng) for _ in range(2000)])
+        parameter.learn(values, drawn, rng.integers(0, 2000, (300, 6)))
+    assert values["share"] == pytest.approx(0.3, abs=0.04)
+    assert values["range"] == pytest.approx([0.4, 0.6], abs=0.03)
+    assert values["kinds"]["a"] == pytest.approx(0.75, abs=0.05)
+
+
+def test_what_was_picked_is_learnt() -> None:
+    rng = np.random.default_rng(5)
+    values: dict[str, Any] = {"share": 0.0, "range": [0.4, 0.6], "whole": [40, 60], "kinds": {"a": 1.0, "b": 1.0}}
+    for parameter in (Share(("share",)), Weights(("kinds",))):
+        drawn = np.array([parameter.draw(values, copy.deepcopy(values), rng) for _ in range(2000)])
+        parameter.learn(values, drawn, rng.choice(np.flatnonzero(drawn == 1), (300, 6)))
+    assert values["share"] > 0.9 and values["kinds"]["b"] > 0.9
+    for key, scale in (("range", 1), ("whole", 100)):
+        span = Span((key,), 0.0, float(scale))
+        drawn = np.array([span.draw(values, copy.deepcopy(values), rng) for _ in range(2000)])
+        span.learn(values, drawn, rng.choice(np.flatnonzero((drawn > 0.56) & (drawn < 0.62)), (300, 6)))
+        assert np.array(values[key]) / scale == pytest.approx([0.56, 0.62], abs=0.025)
+    assert all(isinstance(end, int) for end in values["whole"])
+
+
+def test_margins_move_by_what_is_lacking(base: Recipe) -> None:
+    values = base.to_values()
+    real = np.zeros((40, len(NAMES)))
+    made = real.copy()
+    for side in ("left", "right"):
+        real[:, NAMES.index(side)] = np.linspace(0.2, 0.6, 40)
+        made[:, NAMES.index(side)] = np.linspace(0.1, 0.5, 40)
+    moved = with_margins(values, real, made)["layout"]
+    assert np.array(moved["margin_x"]) - values["layout"]["margin_x"] == pytest.approx([0.1, 0.1], abs=0.01)
+    assert moved["margin_y"] == pytest.approx(values["layout"]["margin_y"])
+
+
+def test_the_distance_is_least_for_the_same_distribution() -> None:
+    rng = np.random.default_rng(6)
+    real, near, far = rng.normal(size=(200, 3)), rng.normal(0.2, 1, (200, 3)), rng.normal(1, 1, (200, 3))
+    goal = Goal(real, np.concatenate((near, far)))
+    assert goal.distance(real) == 0 < goal.distance(near) < goal.distance(far)
 
 
 def test_operations_that_a_recipe_lacks_are_put_in_where_they_belong() -> None:
@@ -160,16 +206,6 @@ def test_operations_that_a_recipe_lacks_are_put_in_where_they_belong() -> None:
     assert names.index("bleed") < names.index("jpeg") and "grey" in names
     whole = prepared(Recipe.load("document"))
     assert prepared(whole) == whole
-
-
-@given(st.integers(0, 1000), st.integers(2, 12))
-@settings(max_examples=40)
-def test_damped_steps_stay_within_bounds_and_lead_down(seed: int, count: int) -> None:
-    rng = np.random.default_rng(seed)
-    effects, missed, place = rng.normal(size=(30, count)), rng.normal(size=30), rng.random(count)
-    there = _damped(effects, missed, place, 0.05)
-    assert (there >= 0).all() and (there <= 1).all()
-    assert np.linalg.norm(missed + effects @ (there - place)) <= np.linalg.norm(missed) + 1e-9
 
 
 # -- a whole fit ------------------------------------------------------------------------------------------------------

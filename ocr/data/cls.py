@@ -1,12 +1,16 @@
-"""Pictures turned at random, for classifiers of their direction. No labels: that pictures stand upright is known."""
+"""Views of pictures for classifiers: turned at random, or of a kind that their source tells.
+
+Labels are not looked at: that pictures stand upright is known, and so is the kind of a source's lines.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -93,7 +97,7 @@ class ClsBatch:
 
     Attributes:
         images: `uint8`, N × height × width × channels.
-        classes: `int64`, N; numbers in `ClsPostProcess.label_list`.
+        classes: `int64`, N; numbers in the `label_list` of the spec.
         keys: names of the records.
         skipped: records that could not be used: number of the source, name, what is wrong.
     """
@@ -104,20 +108,95 @@ class ClsBatch:
     skipped: list[tuple[int, str, str]] = field(default_factory=list)
 
 
-class TurnPreparer:
-    """Reads pictures, turns, degrades and scales them; a pure function of the plan and the seed.
+_View: TypeAlias = tuple[NDArray[np.uint8], int]
 
-    Pictures are turned before they are degraded: what happens to them later knows no direction.
+
+class Preparer(ABC):
+    """Reads pictures and makes views of them; a pure function of the plan and the seed.
 
     May be pickled with its sources; that is how it comes into a worker process.
 
     Args:
         sources: as the draws number them.
-        views: see `Views`.
         preprocess: of the network.
+        augment: of lines, before they are scaled; None: none.
+        seed: of the run.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], preprocess: ClsPreprocess, augment: TrainingAugment | None, seed: int
+    ) -> None:
+        self._sources, self._preprocess, self._line = list(sources), preprocess, augment
+        self._streams = Streams(seed)
+
+    def __call__(self, step: int, planned: Planned) -> ClsBatch:
+        """The batch of a step. Records that cannot be read are left out and named."""
+        found: list[NDArray[np.uint8]] = []
+        classes: list[int] = []
+        keys: list[str] = []
+        skipped: list[tuple[int, str, str]] = []
+        for number, index in planned.draws:
+            source = self._sources[number]
+            key = source.key(index) if isinstance(source, FileSource) else f"{source.name}: sample {index}"
+            try:
+                image = source.sample(index).image
+            except BrokenSample as error:
+                skipped.append((number, error.key, error.reason))
+                continue
+            for view, chosen in self._views_of(number, image, self._streams.at(step, number * _FAR + index)):
+                found.append(view)
+                classes.append(chosen)
+                keys.append(key)
+        size = self._preprocess
+        images = np.stack(found) if found else np.zeros((0, size.height, size.width, size.channels), np.uint8)
+        return ClsBatch(images, np.array(classes, np.int64), keys, skipped)
+
+    @abstractmethod
+    def _views_of(self, number: int, image: NDArray[np.uint8], rng: np.random.Generator) -> list[_View]:
+        """Views of a picture of source `number`, and their classes."""
+
+    def _line_view(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """A view of a line, from anywhere in it."""
+        if self._line is not None:
+            image = self._line(image, rng)
+        line = self._preprocess.scaled_line(image)
+        slack = max(0, line.shape[1] - self._preprocess.width)
+        return self._preprocess.window(line, int(rng.integers(slack + 1)), 0)
+
+
+class KindPreparer(Preparer):
+    """Views of lines, each of the class of its source.
+
+    Args:
+        sources, preprocess, augment, seed: see `Preparer`.
+        classes: of the sources; numbers in `KindPostProcess.label_list`.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        preprocess: ClsPreprocess,
+        classes: Sequence[int],
+        augment: TrainingAugment | None,
+        seed: int,
+    ) -> None:
+        super().__init__(sources, preprocess, augment, seed)
+        self._classes = list(classes)
+
+    def _views_of(self, number: int, image: NDArray[np.uint8], rng: np.random.Generator) -> list[_View]:
+        return [(self._line_view(image, rng), self._classes[number])]
+
+
+class TurnPreparer(Preparer):
+    """Views of lines or pages that are turned at random.
+
+    They are turned before they are degraded: what happens to them later knows no direction.
+
+    Args:
+        sources, preprocess, seed: see `Preparer`.
+        views: see `Views`.
         postprocess: what the classes mean.
         augment: see `ClsTrainData`.
-        seed: of the run.
 
     Raises:
         PixelOpError: `augment` is not as it should be.
@@ -132,49 +211,20 @@ class TurnPreparer:
         augment: dict[str, Any] | None,
         seed: int,
     ) -> None:
-        self._sources, self._views, self._preprocess = list(sources), views, preprocess
-        self._degrees = postprocess.label_list
-        self._line: TrainingAugment | None = None
-        self._page = Degrade({})
-        if augment is not None and preprocess.kind == "crop":
-            self._line = TrainingAugment(augment, "Train.augment")
-        elif augment is not None:
-            self._page = Degrade(augment or DEFAULT_OPS)
-        self._streams = Streams(seed)
+        line = augment is not None and preprocess.kind == "crop"
+        super().__init__(sources, preprocess, TrainingAugment(augment, "Train.augment") if line else None, seed)
+        self._views, self._degrees = views, postprocess.label_list
+        page = augment is not None and preprocess.kind == "page"
+        self._page = Degrade((augment or DEFAULT_OPS) if page else {})
 
-    def __call__(self, step: int, planned: Planned) -> ClsBatch:
-        """The batch of a step. Records that cannot be read are left out and named."""
-        found: list[NDArray[np.uint8]] = []
-        classes: list[int] = []
-        keys: list[str] = []
-        skipped: list[tuple[int, str, str]] = []
-        views = self._of_line if self._preprocess.kind == "crop" else self._of_page
-        for number, index in planned.draws:
-            source = self._sources[number]
-            key = source.key(index) if isinstance(source, FileSource) else f"{source.name}: sample {index}"
-            try:
-                image = source.sample(index).image
-            except BrokenSample as error:
-                skipped.append((number, error.key, error.reason))
-                continue
-            for view, chosen in views(image, self._streams.at(step, number * _FAR + index)):
-                found.append(view)
-                classes.append(chosen)
-                keys.append(key)
-        size = self._preprocess
-        images = np.stack(found) if found else np.zeros((0, size.height, size.width, size.channels), np.uint8)
-        return ClsBatch(images, np.array(classes, np.int64), keys, skipped)
+    def _views_of(self, number: int, image: NDArray[np.uint8], rng: np.random.Generator) -> list[_View]:
+        return self._of_line(image, rng) if self._preprocess.kind == "crop" else self._of_page(image, rng)
 
-    def _of_line(self, image: NDArray[np.uint8], rng: np.random.Generator) -> list[tuple[NDArray[np.uint8], int]]:
+    def _of_line(self, image: NDArray[np.uint8], rng: np.random.Generator) -> list[_View]:
         chosen = int(rng.integers(len(self._degrees)))
-        image = turned(image, self._degrees[chosen])
-        if self._line is not None:
-            image = self._line(image, rng)
-        line = self._preprocess.scaled_line(image)
-        slack = max(0, line.shape[1] - self._preprocess.width)
-        return [(self._preprocess.window(line, int(rng.integers(slack + 1)), 0), chosen)]
+        return [(self._line_view(turned(image, self._degrees[chosen]), rng), chosen)]
 
-    def _of_page(self, image: NDArray[np.uint8], rng: np.random.Generator) -> list[tuple[NDArray[np.uint8], int]]:
+    def _of_page(self, image: NDArray[np.uint8], rng: np.random.Generator) -> list[_View]:
         settings, preprocess = self._views, self._preprocess
         low, high = settings.scale
         page = preprocess.scaled_page(image, low * (high / low) ** rng.random())

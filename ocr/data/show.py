@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from augment.errors import ScriptoriumError
 from ocr import runtime
-from ocr.config import AnyConfig, ClsConfig, Config, DetConfig, StyleConfig
+from ocr.config import AnyConfig, ClsConfig, Config, DetConfig, KindConfig, StyleConfig
 from ocr.data.targets import DBTargets, PSETargets
 from ocr.infer.draw import CaptionDrawer
 from synth.report.preview import contact_sheet, write_whole
@@ -36,10 +36,10 @@ def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     """Draw the batch of a training step, augmented and padded as the network gets it.
 
     Of a detector, squares are drawn with the shrunk texts that it is to find (green), the edges in its border map or
-    the whole texts around the smallest kernels (orange) and, in grey, what is ignored. Of a direction classifier, views
-    with the degrees by which they have been turned clockwise. Of a network that gives texts another look, of each pair
-    the look, its letters' coverage, the plain text, middle lines, letters, their coverage, the background and the
-    whole. Of a recogniser, below each picture are its time steps, as a ruler; what is beyond them, where only wider
+    the whole texts around the smallest kernels (orange) and, in grey, what is ignored. Of a classifier, views with the
+    degrees by which they have been turned clockwise, or with their kind. Of a network that gives texts another look, of
+    each pair the look, its letters' coverage, the plain text, middle lines, letters, their coverage, the background and
+    the whole. Of a recogniser, below each picture are its time steps, as a ruler; what is beyond them, where only wider
     pictures of the batch reach, is hatched. Then comes the label, put together from the classes that the network is to
     learn.
 
@@ -59,14 +59,14 @@ def show_batch(config: AnyConfig, step: int, output: Path) -> str:
     settings = config.Global
     runtime.start(settings.threads, settings.processor_mend)
     runtime.import_paddle()
-    if isinstance(config, ClsConfig):
+    if isinstance(config, ClsConfig | KindConfig):
         return _views(config, step, output)
     if isinstance(config, StyleConfig):
         return _pairs(config, step, output)
     return _squares(config, step, output) if isinstance(config, DetConfig) else _lines(config, step, output)
 
 
-_C = TypeVar("_C", Config, DetConfig, ClsConfig, StyleConfig)
+_C = TypeVar("_C", Config, DetConfig, ClsConfig, KindConfig, StyleConfig)
 
 
 def _alone(config: _C) -> _C:
@@ -95,12 +95,19 @@ def _pairs(config: StyleConfig, step: int, output: Path) -> str:
     return _written([np.concatenate(shown(batch, number)) for number in range(len(batch.keys))], lines, output)
 
 
-def _views(config: ClsConfig, step: int, output: Path) -> str:
+def _views(config: ClsConfig | KindConfig, step: int, output: Path) -> str:
     from ocr.engine.distributed import Group
-    from ocr.tasks.cls import Direction
+    from ocr.tasks.cls import Direction, Kind
 
     lines: list[str] = []
-    task = Direction(_alone(config), Group(), lines.append)
+    task: Direction | Kind
+    if isinstance(config, KindConfig):
+        task = Kind(_alone(config), Group(), lines.append)
+        names = list(config.PostProcess.label_list)
+    else:
+        task = Direction(_alone(config), Group(), lines.append)
+        names = [f"{by}°" for by in config.PostProcess.label_list]
+    longest = max(map(len, names))
     with task.batches(step) as batches:
         batch = next(iter(batches))
     height, width = config.Preprocess.smallest
@@ -109,11 +116,11 @@ def _views(config: ClsConfig, step: int, output: Path) -> str:
     drawer = CaptionDrawer()
     cells = []
     for number, (image, chosen, key) in enumerate(zip(batch.images, batch.classes, batch.keys, strict=True), 1):
-        by = config.PostProcess.label_list[chosen]
+        name = names[chosen]
         cells.append(
-            drawer(np.ascontiguousarray(np.broadcast_to(image, (height, width, 3))), f"{number}: {by}°", _FACTS)[0]
+            drawer(np.ascontiguousarray(np.broadcast_to(image, (height, width, 3))), f"{number}: {name}", _FACTS)[0]
         )
-        lines.append(f"{number:4}  {by:3}°  {key}")
+        lines.append(f"{number:4}  {name:>{longest}}  {key}")
     return _written(cells, lines, output)
 
 
@@ -146,7 +153,8 @@ def _squares(config: DetConfig, step: int, output: Path) -> str:
         texts = cv2.connectedComponents(core)[0] - 1
         drawn = np.round(cell).astype(np.uint8)
         cells.append(drawer(drawn, f"{number + 1}: {counted(texts, 'text')}", _FACTS)[0])
-        lines.append(f"{number + 1:4}  {counted(texts, 'text'):>9}  {key}")
+        pasted = f", {batch.pasted[number]} pasted" if batch.pasted[number] else ""
+        lines.append(f"{number + 1:4}  {counted(texts, 'text'):>9}{pasted}  {key}")
     return _written(cells, lines, output)
 
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ from augment.errors import ScriptoriumError
 from ocr import runtime
 from ocr.engine import checkpoint as store
 from ocr.spec import (
+    ClassifierSpec,
     ClsPreprocess,
-    ClsSpec,
     DetPreprocess,
     DetSpec,
     ModelSpec,
@@ -36,6 +36,7 @@ NETWORKS = (f"{STEM}.json", f"{STEM}.pdmodel")
 PARAMETERS = f"{STEM}.pdiparams"
 ONNX = f"{STEM}.onnx"
 _Preprocess: TypeAlias = Preprocess | DetPreprocess | ClsPreprocess | StylePreprocess
+_S = TypeVar("_S", bound=ClassifierSpec)
 _NOISE = b"ReduceMeanCheckIfOneDNNSupport"
 
 
@@ -219,19 +220,19 @@ class MapOnnxBackend(_OnnxNetwork):
         super().__init__(folder, self.spec.preprocess, threads)
 
 
-class ClsPaddleBackend(_PaddleNetwork):
-    """A direction classifier in Paddle's inference format; as `PaddleBackend`."""
+class ClsPaddleBackend(_PaddleNetwork, Generic[_S]):
+    """A classifier in Paddle's inference format, its spec of the kind that is asked for; else as `PaddleBackend`."""
 
-    def __init__(self, folder: Path, threads: int = 0) -> None:
-        self.spec = ClsSpec.load(folder)
+    def __init__(self, folder: Path, kind: type[_S], threads: int = 0) -> None:
+        self.spec = kind.load(folder)
         super().__init__(folder, self.spec.preprocess, threads)
 
 
-class ClsOnnxBackend(_OnnxNetwork):
-    """A direction classifier in ONNX format; as `OnnxBackend`."""
+class ClsOnnxBackend(_OnnxNetwork, Generic[_S]):
+    """A classifier in ONNX format, its spec of the kind that is asked for; else as `OnnxBackend`."""
 
-    def __init__(self, folder: Path, threads: int = 0) -> None:
-        self.spec = ClsSpec.load(folder)
+    def __init__(self, folder: Path, kind: type[_S], threads: int = 0) -> None:
+        self.spec = kind.load(folder)
         super().__init__(folder, self.spec.preprocess, threads)
 
 

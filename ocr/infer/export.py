@@ -4,10 +4,10 @@ An exported folder holds `spec.json` and the network: `inference.json` (Paddle 3
 `inference.pdiparams`, or `inference.onnx`. A recogniser's input is the normalised picture, `float32` N × C × height ×
 any width; its output the probabilities (the softmax is inside), N × T × classes. A detector's input is N × C × H × W,
 multiples of 32; its output the `maps` of its head (see `ocr.models.det`): of DB the probabilities, N × H × W; of PSE or
-EAST N × maps × H / 4 × W / 4. A direction classifier's input is a view, N × C × height × width; its output the
-probabilities of the directions, N × classes. The input of a network that gives texts another look is N × 4 × height ×
-any multiple of 8, the look and the plain text; its output N × 7 × height × width (see `ocr.infer.style`). Before the
-folder appears under its name, it is compared with the network that it came from.
+EAST N × maps × H / 4 × W / 4. A classifier's input is a view, N × C × height × width; its output the probabilities of
+the classes, N × classes. The input of a network that gives texts another look is N × 4 × height × any multiple of 8:
+the look and the plain text; its output N × 7 × height × width (see `ocr.infer.style`). Before the folder appears under
+its name, it is compared with the network that it came from.
 """
 
 from __future__ import annotations
@@ -43,27 +43,29 @@ from ocr.infer.backends import (
     StylePaddleBackend,
     load_network,
 )
+from ocr.infer.classifier import ClsBackend, ClsModelBackend, load_classifier
 from ocr.infer.detector import MapBackend, MapModelBackend, load_detector
-from ocr.infer.direction import ClsBackend, ClsModelBackend, load_classifier
 from ocr.infer.style import StyleBackend, StyleModelBackend, load_generator
-from ocr.spec import AnySpec, ClsSpec, DetSpec, StyleSpec, load_spec
+from ocr.spec import AnySpec, ClsSpec, DetSpec, KindSpec, StyleSpec, load_spec
 
 # A wrong conversion is further away; rounding in deep networks comes near 1e-5, at the steep borders of maps, and in
 # the colours of pictures, 1e-4.
 _TOLERANCE, _MAP_TOLERANCE = 1e-4, 1e-3
 _OPSET = 17
 
-_AnyBackend: TypeAlias = Backend | MapBackend | ClsBackend | StyleBackend
+_AnyBackend: TypeAlias = Backend | MapBackend | ClsBackend[ClsSpec | KindSpec] | StyleBackend
 _PADDLE: dict[str, Callable[[Path], _AnyBackend]] = {
     "rec": PaddleBackend,
     "det": MapPaddleBackend,
-    "cls": ClsPaddleBackend,
+    "cls": lambda folder: ClsPaddleBackend(folder, ClsSpec),
+    "kind": lambda folder: ClsPaddleBackend(folder, KindSpec),
     "style": StylePaddleBackend,
 }
 _ONNX: dict[str, Callable[[Path], _AnyBackend]] = {
     "rec": OnnxBackend,
     "det": MapOnnxBackend,
-    "cls": ClsOnnxBackend,
+    "cls": lambda folder: ClsOnnxBackend(folder, ClsSpec),
+    "kind": lambda folder: ClsOnnxBackend(folder, KindSpec),
     "style": StyleOnnxBackend,
 }
 
@@ -156,15 +158,13 @@ class _Network:
 def _load(path: Path) -> _Network:
     folder = store.resolve(path)
     kind = load_spec(folder)
-    if isinstance(kind, ClsSpec):
-        turner, cls = load_classifier(folder)
-        size = cls.preprocess
-        return _Network(
-            cls, _Reader(turner), [None, size.channels, size.height, size.width], ClsModelBackend(turner, cls)
-        )
+    if isinstance(kind, ClsSpec | KindSpec):
+        classifier, size = load_classifier(folder, kind), kind.preprocess
+        shape: list[int | None] = [None, size.channels, size.height, size.width]
+        return _Network(kind, _Reader(classifier), shape, ClsModelBackend(classifier, kind))
     if isinstance(kind, StyleSpec):
         changer, style = load_generator(folder)
-        shape: list[int | None] = [None, style.preprocess.channels, style.preprocess.height, None]
+        shape = [None, style.preprocess.channels, style.preprocess.height, None]
         return _Network(style, _Changer(changer), shape, StyleModelBackend(changer, style))
     if isinstance(kind, DetSpec):
         finder, det = load_detector(folder)
@@ -203,7 +203,7 @@ def _compare(one: _AnyBackend, other: _AnyBackend) -> None:
 
 def _sizes(spec: AnySpec) -> list[tuple[int, int, int]]:
     """Number, height and width of pictures to compare with."""
-    if isinstance(spec, ClsSpec):
+    if isinstance(spec, ClsSpec | KindSpec):
         return [(1, *spec.preprocess.smallest), (3, *spec.preprocess.smallest)]
     if isinstance(spec, DetSpec):
         height, width = spec.preprocess.smallest

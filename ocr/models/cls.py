@@ -1,4 +1,4 @@
-"""Networks of direction classifiers from the configuration's `Architecture` section: backbone, mean, linear layer."""
+"""Networks of classifiers from the configuration's `Architecture` section: backbone, mean, linear layer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from paddle import nn
 from paddle.nn import functional as F
 
-from ocr.config import ClsArchitecture
+from ocr.config import ClassifierArchitecture
 from ocr.models.backbones import convnet, lcnet, mobilenetv3, resnet
 from ocr.models.backbones.base import BACKBONES, Backbone
 from ocr.registry import Registry
@@ -17,11 +17,11 @@ _BACKBONES = (convnet, lcnet, mobilenetv3, resnet)
 
 
 class ClsHead(nn.Layer):
-    """Scores of the directions from the mean of features over the view.
+    """Scores of the classes from the mean of features over the view.
 
     Args:
         in_channels: of the features.
-        classes: directions.
+        classes: how many.
         drop_rate: share of channels left out while training.
 
     Raises:
@@ -42,11 +42,11 @@ class ClsHead(nn.Layer):
         return self.classify(means)
 
 
-HEADS: Registry[Any] = Registry("head of a direction classifier")
+HEADS: Registry[Any] = Registry("head of a classifier")
 HEADS.register("ClsHead")(ClsHead)
 
 
-class DirectionModel(nn.Layer):
+class ClsModel(nn.Layer):
     """The backbone of a recogniser, the mean over its time steps, and a head."""
 
     def __init__(self, backbone: Backbone, head: Any) -> None:
@@ -54,7 +54,7 @@ class DirectionModel(nn.Layer):
         self.backbone, self.head = backbone, head
 
     def forward(self, images: Any) -> Any:
-        """Scores of the directions.
+        """Scores of the classes.
 
         Args:
             images: `float32` N × C × H × W, normalised; H and W multiples of 32.
@@ -65,12 +65,12 @@ class DirectionModel(nn.Layer):
         return self.head(self.backbone(images).mean(axis=2))
 
 
-def build_classifier(architecture: ClsArchitecture, classes: int, channels: int) -> DirectionModel:
+def build_classifier(architecture: ClassifierArchitecture, classes: int, channels: int) -> ClsModel:
     """The network that a configuration describes, its weights drawn by Paddle's global generator (`paddle.seed`).
 
     Args:
-        architecture: see `ClsArchitecture`.
-        classes: directions.
+        architecture: see `ClassifierArchitecture`.
+        classes: how many.
         channels: of the pictures, 1 or 3.
 
     Raises:
@@ -78,4 +78,4 @@ def build_classifier(architecture: ClsArchitecture, classes: int, channels: int)
     """
     backbone = BACKBONES.build(architecture.Backbone, "Architecture.Backbone", in_channels=channels)
     head = HEADS.build(architecture.Head, "Architecture.Head", in_channels=backbone.out_channels, classes=classes)
-    return DirectionModel(backbone, head)
+    return ClsModel(backbone, head)

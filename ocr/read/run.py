@@ -20,6 +20,7 @@ from ocr.infer.backends import open_backend
 from ocr.infer.detector import open_detector
 from ocr.infer.direction import open_turner
 from ocr.infer.images import BadImage, find
+from ocr.infer.kind import open_chooser
 from ocr.infer.recogniser import Recogniser
 from ocr.read.draw import PageDrawer
 from ocr.read.formats import TSV_HEAD, NamedPage, alto, hocr, json_line, tsv
@@ -45,6 +46,7 @@ def open_reader(
     threads: int,
     page_direction: Path | None = None,
     line_direction: Path | None = None,
+    choose: Path | None = None,
 ) -> Reader:
     """The reader that a command line names.
 
@@ -54,9 +56,11 @@ def open_reader(
         overrides: of the detector's spec.
         drop_score, threads: see `Reader`.
         page_direction, line_direction: direction classifiers; None: pictures are taken to stand upright.
+        choose: a classifier of kinds of lines whose names are those of the recognisers; None: the surest is believed.
 
     Raises:
-        ScriptoriumError: a model cannot be used, or is of the other kind, or one of several has no name.
+        ScriptoriumError: a model cannot be used, or is of the other kind, or one of several has no name; or there is
+            nothing to choose among, or other names than the classifier has.
     """
     names: dict[str, Path] = {}
     for rec in recs:
@@ -66,11 +70,14 @@ def open_reader(
         if name in names and sign:
             raise ScriptoriumError(f"--rec {rec}: there is another recogniser {name}; give each its own name")
         names[name if sign else ""] = Path(path if sign else rec)
+    if choose is not None and len(recs) < 2:
+        raise ScriptoriumError(f"--choose {choose}: wants several recognisers, such as --rec latin=DIR arabic=DIR")
     detector = open_detector(det, overrides, threads)
     recognisers = {name: Recogniser(open_backend(path, threads)) for name, path in names.items()}
     return Reader(
         detector,
         recognisers or None,
+        chooser=open_chooser(choose, threads=threads) if choose else None,
         page_turner=open_turner(page_direction, "page", threads=threads) if page_direction else None,
         line_turner=open_turner(line_direction, "crop", threads=threads) if line_direction else None,
         drop_score=drop_score,

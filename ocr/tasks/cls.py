@@ -1,28 +1,35 @@
-"""How pictures stand: lines on their head, pages on their side."""
+"""Classifiers: how pictures stand (lines on their head, pages on their side), and of what kind lines are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ocr.config import ClsConfig
-from ocr.data.cls import ClsBatch, TurnPreparer, open_pictures, turned
+from augment.errors import ScriptoriumError
+from augment.training import TrainingAugment
+from ocr.config import ClsConfig, KindConfig
+from ocr.data.cls import ClsBatch, KindPreparer, Preparer, TurnPreparer, open_pictures, turned
 from ocr.data.sampler import Endless, Passes, Stream, build_plan
 from ocr.data.sources import FileSource, Source
 from ocr.engine.distributed import Group
 from ocr.engine.transfer import Transfer, begin_by_name
 from ocr.infer import direction
-from ocr.infer.direction import ClsModelBackend
+from ocr.infer.classifier import ClsModelBackend
+from ocr.infer.kind import Kinds
 from ocr.models.cls import build_classifier
-from ocr.spec import ClsSpec
+from ocr.spec import ClsSpec, KindSpec
 from ocr.tasks.base import Batches, Evaluation, Task, gathered, prepared_ahead, versions
 
 _TOGETHER = 32  # pictures in memory
+
+_C = TypeVar("_C", ClsConfig, KindConfig)
 
 
 def _alike(index: int) -> int:
@@ -30,11 +37,11 @@ def _alike(index: int) -> int:
     return 1
 
 
-class Direction(Task):
-    """The direction task of a configuration.
+class Classification(Task, Generic[_C]):
+    """What the tasks of classifiers share.
 
     Args:
-        config: see `ClsConfig`.
+        config: see `ClsConfig` and `KindConfig`.
         group: the processes that train together.
         log: where lines for people go.
         data: open the training data; without it there is only evaluation.
@@ -43,12 +50,13 @@ class Direction(Task):
         ScriptoriumError: the configuration or the data cannot be used.
     """
 
-    spec: ClsSpec
+    spec: ClsSpec | KindSpec
 
-    def __init__(self, config: ClsConfig, group: Group, log: Callable[[str], None], *, data: bool = True) -> None:
+    def __init__(self, config: _C, group: Group, log: Callable[[str], None], *, data: bool = True) -> None:
         import paddle
 
-        self.config, self._log = config, log
+        self.config: _C = config
+        self._log = log
         paddle.seed(config.Global.seed)
         # The optimiser's state is stored by the parameters' unique names: they must not depend on what was made before.
         with paddle.utils.unique_name.guard():
@@ -57,11 +65,10 @@ class Direction(Task):
                 len(config.PostProcess.label_list),
                 config.Preprocess.channels,
             )
-        self.spec = ClsSpec(
+        self.spec = self._described(
             name=config.Global.name,
             architecture=config.Architecture.model_dump(mode="json"),
             preprocess=config.Preprocess,
-            postprocess=config.PostProcess,
             versions=versions(),
         )
         if data:
@@ -94,14 +101,15 @@ class Direction(Task):
             size=group.size,
         )
         self.steps_per_epoch = self.plan.steps_per_epoch
-        self._preparer = TurnPreparer(
-            self.sources,
-            config.Train.views,
-            config.Preprocess,
-            config.PostProcess,
-            config.Train.augment,
-            config.Global.seed,
-        )
+        self._preparer = self._prepared(self.sources)
+
+    @abstractmethod
+    def _described(self, **facts: Any) -> ClsSpec | KindSpec:
+        """The spec, from what those of all classifiers have."""
+
+    @abstractmethod
+    def _prepared(self, sources: Sequence[Source]) -> Preparer:
+        """What makes batches of the training sources."""
 
     def begin_from(self, path: Path) -> Transfer:
         """Begin from the weights of another run, or from a recogniser's or detector's: the backbone is matched.
@@ -127,7 +135,7 @@ class Direction(Task):
         return -(F.log_softmax(scores) * paddle.to_tensor(goal)).sum(axis=1).mean(), len(batch.keys)
 
     def keep(self, batch: ClsBatch, folder: Path) -> None:
-        """See `Task.keep`: views as the network took them, and by how many degrees they were turned."""
+        """See `Task.keep`: views as the network took them, and their classes."""
         import cv2
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,11 +145,52 @@ class Direction(Task):
             lines.append(f"{number:04d}.png\t{self.spec.postprocess.label_list[chosen]}\t{key}\n")
         (folder / "labels.tsv").write_text("".join(lines), encoding="utf-8")
 
+
+class Direction(Classification[ClsConfig]):
+    """The direction task of a configuration; arguments and errors: see `Classification`."""
+
+    spec: ClsSpec
+
+    def _described(self, **facts: Any) -> ClsSpec:
+        return ClsSpec(**facts, postprocess=self.config.PostProcess)
+
+    def _prepared(self, sources: Sequence[Source]) -> Preparer:
+        config = self.config
+        return TurnPreparer(
+            sources,
+            config.Train.views,
+            config.Preprocess,
+            config.PostProcess,
+            config.Train.augment,
+            config.Global.seed,
+        )
+
     def evaluate(self) -> Evaluation | None:
         """See `Task.evaluate`."""
         if not self.config.Eval.sources:
             return None
         return evaluate(direction.Direction(ClsModelBackend(self.model, self.spec)), self.config)
+
+
+class Kind(Classification[KindConfig]):
+    """The task of kinds of lines of a configuration; arguments and errors: see `Classification`."""
+
+    spec: KindSpec
+
+    def _described(self, **facts: Any) -> KindSpec:
+        return KindSpec(**facts, postprocess=self.config.PostProcess)
+
+    def _prepared(self, sources: Sequence[Source]) -> Preparer:
+        config = self.config
+        classes = [config.PostProcess.label_list.index(source.kind) for source in config.Train.sources]
+        augment = None if config.Train.augment is None else TrainingAugment(config.Train.augment, "Train.augment")
+        return KindPreparer(sources, config.Preprocess, classes, augment, config.Global.seed)
+
+    def evaluate(self) -> Evaluation | None:
+        """See `Task.evaluate`."""
+        if not self.config.Eval.sources:
+            return None
+        return evaluate_kinds(Kinds(ClsModelBackend(self.model, self.spec)), self.config)
 
 
 @dataclass
@@ -205,4 +254,66 @@ def evaluate(turner: direction.Direction, config: ClsConfig) -> Evaluation:
                     counts.wrong.append((source.key(number), by))
         source.close()
     figures = gathered({name: counts.result() for name, counts in found.items()}, ("acc", "upright", "spoilt"))
+    return Evaluation(figures, figures[config.Metric.main_indicator], True, found)
+
+
+@dataclass
+class KindCounts:
+    """What was found of one data set.
+
+    Attributes:
+        kind: of its lines, a number in `label_list`.
+        likeliest: how often each kind was the likeliest.
+        chosen: and how often each was as probable as `thresh`.
+    """
+
+    kind: int
+    likeliest: NDArray[np.int64]
+    chosen: NDArray[np.int64]
+
+    @property
+    def lines(self) -> int:
+        """Of the set."""
+        return int(self.likeliest.sum())
+
+    def result(self) -> dict[str, float]:
+        """Shares: acc, the likeliest kind was right; chosen, and as probable as `thresh`; wrong, another one was."""
+        right = int(self.chosen[self.kind])
+        return {
+            "acc": int(self.likeliest[self.kind]) / self.lines,
+            "chosen": right / self.lines,
+            "wrong": (int(self.chosen.sum()) - right) / self.lines,
+        }
+
+
+def evaluate_kinds(kinds: Kinds, config: KindConfig) -> Evaluation:
+    """Look at all evaluation lines.
+
+    Raises:
+        ScriptoriumError: a source is of a kind that the classifier does not know.
+        BrokenSample: a picture cannot be read: the figures would mean nothing.
+
+    Returns:
+        Figures as `evaluate` gives them: acc, chosen, wrong; `details` holds `KindCounts` by source name.
+    """
+    found: dict[str, KindCounts] = {}
+    names = kinds.names
+    for source_config in config.Eval.sources:
+        if source_config.kind not in names:
+            raise ScriptoriumError(
+                f"source {source_config.name}: is of kind {source_config.kind}; the classifier {kinds.spec.name} tells "
+                f"{', '.join(names)}"
+            )
+        source = open_pictures(source_config)
+        assert isinstance(source, FileSource)
+        likeliest, chosen = np.zeros((2, len(names)), np.int64)
+        for first in range(0, len(source), _TOGETHER):
+            numbers = range(first, min(first + _TOGETHER, len(source)))
+            rows = kinds.probabilities([source.sample(number).image for number in numbers])
+            best = rows.argmax(1)
+            likeliest += np.bincount(best, minlength=len(names))
+            chosen += np.bincount(best[rows.max(1) >= kinds.thresh], minlength=len(names))
+        found[source.name] = KindCounts(names.index(source_config.kind), likeliest, chosen)
+        source.close()
+    figures = gathered({name: counts.result() for name, counts in found.items()}, ("acc", "chosen", "wrong"))
     return Evaluation(figures, figures[config.Metric.main_indicator], True, found)

@@ -92,6 +92,7 @@ class Detection(Task):
             config.Preprocess,
             DEFAULT_OPS if ops == {} else ops,
             config.Global.seed,
+            config.Train.copy_paste,
         )
 
     def _draw(self) -> Draw:

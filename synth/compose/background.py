@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
+from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -189,6 +190,24 @@ def _drawn_by() -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a texture or picture, as it lies behind a text.
+
+    Attributes:
+        key: kind and number of the texture.
+        top, left, height, width: of the part, pixels of the texture.
+        flipped: it is shown as in a mirror.
+    """
+
+    key: tuple[str, int]
+    top: int
+    left: int
+    height: int
+    width: int
+    flipped: bool
+
+
 class Backgrounds:
     """Surfaces of a recipe; each texture is a function of its kind and number alone and read when first used.
 
@@ -301,34 +320,52 @@ class Backgrounds:
         Raises:
             Refused: the picture drawn turns out to be broken.
         """
+        image, kind, _ = self.view(height, width, colour, rng)
+        return image, kind
+
+    def view(
+        self, height: int, width: int, colour: Colour, rng: np.random.Generator
+    ) -> tuple[Image | None, str, Window | None]:
+        """As `draw`, and which part of which picture it is; none where it is the same surface all over."""
         kind = self._kinds[bisect_right(self._sums, rng.random() * self._sums[-1], 0, len(self._sums) - 1)]
         if kind == "flat":
-            return None, kind
+            return None, kind, None
         if kind in ("clutter", "pictures"):
             if kind == "clutter":
                 number = int(rng.random() * _PER_KIND)
             else:
                 number = self._shown[int(rng.random() * len(self._shown))]
-            return self._window(self._texture(kind, number), height, width, rng), kind
-        detail = self._window(self._texture(kind, int(rng.random() * _PER_KIND)), height, width, rng)
+            window = self._window(kind, number, height, width, rng)
+            return self._shown_in(window, height, width), kind, window
+        window = self._window(kind, int(rng.random() * _PER_KIND), height, width, rng)
+        detail = self._shown_in(window, height, width)
         low, high = self._config.strength
         strength = low + (high - low) * rng.random() ** 2
         # Dark surfaces show less of their texture than bright ones.
-        return tinted(detail, colour, (strength * (0.35 + luminance(colour) / 255))), kind
+        return tinted(detail, colour, (strength * (0.35 + luminance(colour) / 255))), kind, None
 
     def detail(self, height: int, width: int, rng: np.random.Generator) -> Image:
         """A grey texture around 128 for worn ink and textured fills."""
         kind = ("wall", "paper", "stains")[int(rng.random() * 3)]
-        return self._window(self._texture(kind, int(rng.random() * _PER_KIND)), height, width, rng)
+        return self._shown_in(self._window(kind, int(rng.random() * _PER_KIND), height, width, rng), height, width)
 
-    def _window(self, texture: Image, height: int, width: int, rng: np.random.Generator) -> Image:
-        rows, columns = texture.shape[:2]
+    def picture(self, window: Window) -> Image:
+        """The whole picture that a window is a part of."""
+        return self._texture(*window.key)
+
+    def _window(self, kind: str, number: int, height: int, width: int, rng: np.random.Generator) -> Window:
+        rows, columns = self._texture(kind, number).shape[:2]
         zoom = 0.35 + 1.4 * rng.random()
         h = min(rows, max(2, int(height * zoom)))
         w = min(columns, max(2, int(width * zoom)))
         y, x = int(rng.random() * (rows - h + 1)), int(rng.random() * (columns - w + 1))
-        window = cv2.resize(texture[y : y + h, x : x + w], (width, height), interpolation=cv2.INTER_LINEAR)
-        return cv2.flip(window, 1) if rng.random() < 0.5 else window
+        return Window((kind, number), y, x, h, w, bool(rng.random() < 0.5))
+
+    def _shown_in(self, window: Window, height: int, width: int) -> Image:
+        y, x = window.top, window.left
+        part = self.picture(window)[y : y + window.height, x : x + window.width]
+        scaled = cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
+        return cv2.flip(scaled, 1) if window.flipped else scaled
 
     def _texture(self, kind: str, number: int) -> Image:
         key = (kind, number)

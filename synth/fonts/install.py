@@ -1,13 +1,18 @@
-"""Free fonts by script, brought by the machine's own package clients, without root."""
+"""Free fonts by script, brought without root by the machine's own package clients or straight from npm's registry."""
 
 from __future__ import annotations
 
+import base64
 import difflib
+import hashlib
+import json
+import os
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +31,12 @@ if TYPE_CHECKING:
 
 _DOWNLOAD_SECONDS = 900
 _UNPACK_SECONDS = 120
+_ANSWER_SECONDS = 30
 _PATIENCE = 3
+_REGISTRY = "https://registry.npmjs.org"
+_MOST_METADATA = 16 << 20  # bytes
+_MOST_PACKAGE = 256 << 20  # bytes; the largest, of Han, have 90 MB
+_PIECE = 1 << 18
 _WEIGHTS = (400, 700)  # regular and bold, of the nine that @fontsource packages may have
 
 
@@ -34,7 +44,8 @@ _WEIGHTS = (400, 700)  # regular and bold, of the nine that @fontsource packages
 class Family:
     """A font family of the catalogue and the packages that hold it; at least one of the two is named.
 
-    `distinct`: a design that no Debian package has, so it is brought from npm even where the others come from Debian.
+    `distinct`: a design that none of the entry's Debian packages has, so it is brought from npm even where the others
+    come from Debian.
     """
 
     family: str
@@ -155,9 +166,10 @@ def install(
 ) -> InstallReport:
     """Bring the catalogue's free fonts for some scripts into a folder that is searched by default.
 
-    A package comes by `apt-get download` and `dpkg-deb -x` where both exist, else by `npm pack`, whose WOFF2 files
-    become TrueType. Each family gets a folder of its own, `target/PACKAGE/FAMILY`, which appears whole or not at all;
-    one that is there already is left alone.
+    A package comes by `apt-get download` and `dpkg-deb -x` where both exist, else by `npm pack`, or without npm from
+    the registry itself (`npm_config_registry`, else registry.npmjs.org), checked by its SHA-512; the WOFF2 files of
+    npm's packages become TrueType. Each family gets a folder of its own, `target/PACKAGE/FAMILY`, which appears whole
+    or not at all; one that is there already is left alone.
 
     Args:
         scripts: ISO 15924 codes, English names or aliases.
@@ -165,8 +177,8 @@ def install(
         log: called with one line per step.
 
     Raises:
-        ScriptoriumError: an unknown script; no package client; the folder cannot be written; or no family could be
-            had for one of the scripts (what the others brought stays).
+        ScriptoriumError: an unknown script; the folder cannot be written; or no family could be had for one of the
+            scripts, for want of a network, say (what the others brought stays).
     """
     wanted = list({entry.code: entry for entry in map(find_script, scripts)}.values())
     target = index.installed_dir() if target is None else target
@@ -181,16 +193,13 @@ def install(
             installed += brought
             missing += failed
             if not brought:
-                empty.append((script, failed[-1][1] if failed else _NO_CLIENT))
+                empty.append((script, failed[-1][1]))
     if empty:
         names = ", ".join(script.name for script, _ in empty)
         raise ScriptoriumError(
             f"no font for {names}: {empty[0][1]}; without a network, put font files into {target} yourself"
         )
     return InstallReport(target, tuple(installed), tuple(missing))
-
-
-_NO_CLIENT = "found neither apt-get with dpkg-deb nor npm, to fetch packages with"
 
 
 def _install_script(
@@ -303,7 +312,7 @@ class _Packages:
         found = []
         if family.debian and self._apt and self._dpkg:
             found.append(("apt", family.debian))
-        if family.npm and self._npm:
+        if family.npm:
             found.append(("npm", family.npm))
         return found
 
@@ -337,7 +346,10 @@ class _Packages:
 
     def _by_npm(self, package: str, folder: Path) -> None:
         drop = self._drop(folder)
-        _run([str(self._npm), "pack", package], drop, _DOWNLOAD_SECONDS)
+        if self._npm:
+            _run([self._npm, "pack", package], drop, _DOWNLOAD_SECONDS)
+        else:
+            _from_registry(package, drop / "package.tgz")
         found = sorted(drop.glob("*.tgz"))
         if not found:
             raise _Failure(f"npm brought no package for {package}")
@@ -373,6 +385,64 @@ def _run(command: list[str], folder: Path, seconds: int) -> None:
         words = (done.stderr or done.stdout).decode("utf-8", "replace").split("\n")
         last = next((line.strip() for line in reversed(words) if line.strip()), f"status {done.returncode}")
         raise _Failure(f"{name} failed: {last}")
+
+
+def _from_registry(package: str, file: Path) -> None:
+    """Write the newest archive of an npm package, as the registry's metadata (npm's abbreviated form) names it."""
+    registry = (
+        os.environ.get("npm_config_registry")  # noqa: SIM112  npm's own spelling
+        or os.environ.get("NPM_CONFIG_REGISTRY")
+        or _REGISTRY
+    )
+    address = f"{registry.rstrip('/')}/{package.replace('/', '%2f')}"
+    text = b"".join(_pieces(address, _MOST_METADATA, accept="application/vnd.npm.install-v1+json"))
+    try:
+        content = json.loads(text)
+        dist = content["versions"][content["dist-tags"]["latest"]]["dist"]
+        archive, digests = str(dist["tarball"]), str(dist["integrity"]).split()
+    except (ValueError, KeyError, TypeError) as error:
+        raise _Failure(f"{address}: not the metadata of an npm package") from error
+    given = [digest.partition("?")[0] for digest in digests if digest.startswith("sha512-")]
+    digest = hashlib.sha512()
+    with file.open("wb") as out:
+        for piece in _pieces(archive, _MOST_PACKAGE):
+            digest.update(piece)
+            out.write(piece)
+    if f"sha512-{base64.b64encode(digest.digest()).decode()}" not in given:
+        raise _Failure(f"{archive}: has not the SHA-512 that the registry names")
+
+
+def _pieces(address: str, most: int, accept: str = "*/*") -> Iterator[bytes]:
+    """What a web server has at an address, of `most` bytes at most."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.parse import urlsplit
+    from urllib.request import Request, urlopen
+
+    if not address.startswith(("https://", "http://")):  # urlopen would read local files, too
+        raise _Failure(f"{address}: not a web address")
+    stop = time.monotonic() + _DOWNLOAD_SECONDS
+    try:
+        with urlopen(Request(address, headers={"Accept": accept}), timeout=_ANSWER_SECONDS) as answer:
+            length = answer.headers.get("Content-Length")
+            got = 0
+            while piece := answer.read1(_PIECE):
+                got += len(piece)
+                if got > most:
+                    raise _Failure(f"{address}: larger than {most >> 20} MB")
+                if time.monotonic() > stop:
+                    raise _Failure(f"{address}: not there whole in {_DOWNLOAD_SECONDS} s")
+                yield piece
+            if length is not None and got < int(length):
+                raise _Failure(f"{address}: broke off after {got:,} of {int(length):,} bytes")
+    except HTTPError as error:
+        raise _Failure(f"{address}: {error.code} {error.reason}") from error
+    except OSError as error:  # no answer, from whatever this server has
+        reason = getattr(error, "reason", error)
+        words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        raise _Failure(f"{urlsplit(address).netloc}: {words}") from error
+    except (HTTPException, ValueError) as error:
+        raise _Failure(f"{address}: {str(error) or type(error).__name__}") from error
 
 
 def _convert(unpacked: Path, script: Script, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -13,14 +14,16 @@ from numpy.typing import NDArray
 
 from augment import geometry
 from synth.compose import Refused
-from synth.compose.background import Backgrounds, tinted
+from synth.compose.background import Backgrounds, Window, tinted
 from synth.compose.colour import Colour, contrasting_luminance, luminance, random_colour, with_luminance
+from synth.pages.regions import RegionMaps, Regions
 from synth.pages.sheet import Image, Label, Sheet, Shot, moved, surface
 from synth.pages.typeset import Line, Type, Typesetter
 from synth.recipe import Recipe
 
 _PLACES = 14  # tried for a group
 _CELL = 8  # pixels of the map of what is free and calm
+_WITHIN = 0.85  # share of a group that lies in its region
 _LEAST_PPEM = 5
 _AROUND = 0.35  # em kept free around a group
 
@@ -55,6 +58,7 @@ class SceneMaker:
         self._recipe = recipe
         self._set = typesetter
         self._backgrounds = backgrounds
+        self._maps = RegionMaps()
 
     def make(self, rng: np.random.Generator) -> Shot:
         """One scene before degradation.
@@ -67,11 +71,14 @@ class SceneMaker:
         long = config.side[0] + (config.side[1] - config.side[0]) * rng.random()
         short = long * (0.55 + 0.45 * rng.random())
         width, height = (round(long), round(short)) if rng.random() < 0.65 else (round(short), round(long))
-        image, kind = surface(self._backgrounds, height, width, random_colour(rng, 0.6 * rng.random() ** 1.5), rng)
+        backgrounds = self._backgrounds
+        image, kind, window = surface(backgrounds, height, width, random_colour(rng, 0.6 * rng.random() ** 1.5), rng)
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
         for _ in range(_whole(config.things, rng)):
             self._thing(image, rng)
         scene = _Scene(image, np.zeros((height, width), np.uint8))
+        if window is not None:
+            scene.follow(self._maps.of(window.key, partial(backgrounds.picture, window)), window)
         types: list[Type] = []
         for _ in range(max(1, _whole(config.blocks, rng))):
             self._group(scene, types, rng)
@@ -88,15 +95,15 @@ class SceneMaker:
         if card is None:
             return
         rows, columns = card.ink.shape
-        shape = self._shape(
-            rows, columns, single=len({round(label.polygon[0, 1]) for label in card.labels}) == 1, rng=rng
-        )
+        region = scene.region(rows * columns, rng)
+        single = len({round(label.polygon[0, 1]) for label in card.labels}) == 1
+        shape = self._shape(rows, columns, single=single, lean=scene.lean(region), rng=rng)
         rim = shape.forward(_rim(columns, rows))
         (left, top), (right, bottom) = rim.min(0).tolist(), rim.max(0).tolist()
         cut = rng.random() < config.partial
         if not cut and (right - left > width - 4 or bottom - top > height - 4):
             return
-        place = scene.place(rim, cut, math.inf if card.panel else _between(config.busy, rng), rng)
+        place = scene.place(rim, cut, math.inf if card.panel else _between(config.busy, rng), rng, region)
         if place is None:
             return
         warp = shape.then(geometry.translation(*place))
@@ -157,8 +164,10 @@ class SceneMaker:
             return self._set.column(text, type_, em, 2) if upright else self._set.line(text, type_, em, spacing=spacing)
         return None
 
-    def _shape(self, height: int, width: int, *, single: bool, rng: np.random.Generator) -> geometry.Warp:
-        """How a group is seen, about the middle of its card."""
+    def _shape(
+        self, height: int, width: int, *, single: bool, lean: tuple[float, float], rng: np.random.Generator
+    ) -> geometry.Warp:
+        """How a group is seen, about the middle of its card; `lean` is that of the surface that it lies on."""
         config, draw = self._recipe.geometry, rng.random
         middle = (width / 2, height / 2)
         warp = geometry.Warp()
@@ -179,6 +188,9 @@ class SceneMaker:
         angle = 0.0
         if draw() < self._recipe.scene.steep:
             angle = 90 * (2 * draw() - 1)
+        elif any(lean):
+            level, plumb = lean
+            return warp.then(geometry.shear(plumb, level, middle))
         elif config.rotation.p and draw() < config.rotation.p:
             angle = _between(config.rotation.degrees, rng)
         return warp.then(geometry.rotation(math.radians(angle), middle)) if angle else warp
@@ -318,11 +330,37 @@ class _Scene:
         quarters = cv2.resize(image, (4 * size[0], 4 * size[1]), interpolation=cv2.INTER_LINEAR)
         grey = cv2.cvtColor(quarters, cv2.COLOR_BGR2GRAY).astype(np.float32)
         self._taken = np.zeros(size[::-1], np.uint8)
+        self._regions: Regions | None = None
+        self._room: NDArray[np.float32] = np.zeros(0, np.float32)
         self._mean = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         self._square = cv2.resize(grey * grey, size, interpolation=cv2.INTER_AREA)
 
+    def follow(self, regions: Regions, window: Window) -> None:
+        """Place texts on the regions of the picture that a window of is seen; before anything is placed."""
+        self._regions = regions.seen(window, *self._taken.shape)
+        # How far the next cell that is in no region, or next to another one, lies from each.
+        cells = np.pad(self._regions.cells, 1)
+        middle = cells[1:-1, 1:-1]
+        within = (middle > 0) & (middle == cells[1:-1, :-2]) & (middle == cells[:-2, 1:-1])
+        room = cv2.distanceTransform(np.pad(within.astype(np.uint8), 1), cv2.DIST_L2, 3)
+        self._room = np.asarray(room[1:-1, 1:-1], np.float32)
+
+    def region(self, pixels: int, rng: np.random.Generator) -> int:
+        """A region with that much free room, larger ones more frequently; 0 if there is none."""
+        if self._regions is None:
+            return 0
+        sizes = np.bincount(self._regions.cells[self._taken == 0], minlength=len(self._regions.level))
+        sizes[0] = 0
+        sizes[sizes * _CELL * _CELL < 1.2 * pixels] = 0
+        sums = np.cumsum(sizes)
+        return int(np.searchsorted(sums, rng.random() * sums[-1], "right")) if sums[-1] else 0
+
+    def lean(self, region: int) -> tuple[float, float]:
+        """The slopes of what is horizontal and of what is vertical in a region."""
+        return (0.0, 0.0) if self._regions is None else (self._regions.level[region], self._regions.plumb[region])
+
     def place(
-        self, rim: NDArray[np.float32], cut: bool, busy: float, rng: np.random.Generator
+        self, rim: NDArray[np.float32], cut: bool, busy: float, rng: np.random.Generator, region: int = 0
     ) -> tuple[float, float] | None:
         """Where to move an outline so that it lies on what is free and calm; None if no such place was met.
 
@@ -330,7 +368,8 @@ class _Scene:
             rim: points × 2.
             cut: parts of it may lie outside.
             busy: greatest standard deviation of grey within it.
-            rng: draws places; of those that are free the calmest is taken.
+            rng: draws places; of those that are free the calmest is taken, of those in the region if there are any.
+            region: to lie in, see `follow`; 0 for anywhere.
         """
         low = rim.min(0)
         shape = _cells(rim - low)
@@ -339,10 +378,34 @@ class _Scene:
         beyond_x, beyond_y = (int(0.6 * wide), int(0.6 * high)) if cut else (0, 0)
         if wide > columns + beyond_x or high > rows + beyond_y:
             return None
-        best: tuple[float, tuple[float, float]] | None = None
-        for x, y in rng.random((_PLACES, 2)).tolist():
-            left = int((columns - wide + 2 * beyond_x + 1) * x) - beyond_x
-            top = int((rows - high + 2 * beyond_y + 1) * y) - beyond_y
+        draws = rng.random((_PLACES, 2))
+        places = np.stack(
+            (
+                (draws[:, 0] * (columns - wide + 2 * beyond_x + 1)).astype(int) - beyond_x,
+                (draws[:, 1] * (rows - high + 2 * beyond_y + 1)).astype(int) - beyond_y,
+            ),
+            1,
+        ).tolist()
+        found = None
+        if region and not cut and self._regions is not None:
+            inside = self._regions.cells == region
+            # Middles that keep half of the lower side away from the region's edge.
+            middles = np.flatnonzero(inside & (self._room >= 0.4 * min(high, wide)) & (self._taken == 0))
+            if middles.size:
+                y, x = np.divmod(middles[(draws[:, 0] * middles.size).astype(int)], columns)
+                left, top = np.clip(x - wide // 2, 0, columns - wide), np.clip(y - high // 2, 0, rows - high)
+                found = self._calmest(shape, np.stack((left, top), 1).tolist(), busy, inside)
+        if found is None:
+            found = self._calmest(shape, places, busy, None)
+        return None if found is None else (found[0] * _CELL - float(low[0]), found[1] * _CELL - float(low[1]))
+
+    def _calmest(
+        self, shape: NDArray[np.uint8], places: list[list[int]], busy: float, region: NDArray[np.bool_] | None
+    ) -> tuple[int, int] | None:
+        """Of some places (column and row of the first cell) the calmest that is free, and mostly in the region."""
+        high, wide = shape.shape
+        best: tuple[float, tuple[int, int]] | None = None
+        for left, top in places:
             window = (slice(max(top, 0), max(top + high, 0)), slice(max(left, 0), max(left + wide, 0)))
             taken = self._taken[window]
             inside = shape[max(-top, 0) :, max(-left, 0) :][: taken.shape[0], : taken.shape[1]]
@@ -350,10 +413,12 @@ class _Scene:
                 continue
             weight = inside.astype(np.float32)
             count = float(weight.sum())
+            if region is not None and float(weight[region[window]].sum()) < _WITHIN * count:
+                continue
             mean = float((self._mean[window] * weight).sum()) / count
             spread = math.sqrt(max(float((self._square[window] * weight).sum()) / count - mean * mean, 0.0))
             if spread <= busy and (best is None or spread < best[0]):
-                best = spread, (float(left * _CELL - low[0]), float(top * _CELL - low[1]))
+                best = spread, (left, top)
                 if math.isinf(busy):
                     break
         return None if best is None else best[1]

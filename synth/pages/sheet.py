@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augment import geometry
-from synth.compose.background import Backgrounds
+from synth.compose.background import Backgrounds, Window
 from synth.compose.colour import Colour, random_colour, with_luminance
 from synth.pages.labels import IGNORED
 from synth.pages.settings import Page
@@ -286,7 +286,7 @@ def shoot(
     if rng.random() < colour.coloured:
         s0, s1 = colour.saturation
         paper = with_luminance(random_colour(rng, s0 + (s1 - s0) * rng.random()), level)
-    image, kind = surface(papers, height, width, paper, rng)
+    image, kind, _ = surface(papers, height, width, paper, rng)
     image = _printed(image, ink, _absorbed(level, colour, rng))
     for taken, layer in sheet.colours:
         bare = cv2.bitwise_not(layer)
@@ -300,19 +300,20 @@ def shoot(
 
 def surface(
     backgrounds: Backgrounds, height: int, width: int, colour: Colour, rng: np.random.Generator
-) -> tuple[Image, str]:
-    """A surface of any size and its kind: height × width × 3, or height × width where all is grey.
+) -> tuple[Image, str, Window | None]:
+    """A surface of any size, its kind and its place: height × width × 3, or height × width where all is grey.
 
-    Fine textures go on in mirrored repetitions, as larger they would be coarse; others are stretched.
+    The place is that of a picture's part which fills all; none where the surface is the same all over. Fine
+    textures go on in mirrored repetitions, as larger they would be coarse; others are stretched.
     """
     size = (min(height, _TILE[0]), min(width, _TILE[1]))
-    image, kind = backgrounds.draw(*size, colour, rng)
+    image, kind, window = backgrounds.view(*size, colour, rng)
     if image is None:
         shape = (height, width) if colour[0] == colour[1] == colour[2] else (height, width, 3)
-        return np.full(shape, [round(part) for part in colour[: 1 if len(shape) == 2 else 3]], np.uint8), kind
+        return np.full(shape, [round(part) for part in colour[: 1 if len(shape) == 2 else 3]], np.uint8), kind, None
     if kind in _STRETCHED:
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), kind
-    return cv2.copyMakeBorder(image, 0, height - size[0], 0, width - size[1], cv2.BORDER_REFLECT), kind
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), kind, window
+    return cv2.copyMakeBorder(image, 0, height - size[0], 0, width - size[1], cv2.BORDER_REFLECT), kind, None
 
 
 def _lie(sheet: Sheet, page: Page, edge: bool, rng: np.random.Generator) -> tuple[geometry.Warp, int, int]:
@@ -385,7 +386,7 @@ def _on_desk(image: Image, sheet: Sheet, warp: geometry.Warp, desks: Backgrounds
     paper = warp.apply(np.full((sheet.height, sheet.width), 255, np.uint8), (width, height), 0)
     tone = 20 + 200 * rng.random()
     colour = with_luminance(random_colour(rng, 0.5 * rng.random()), tone)
-    desk, _ = surface(desks, height, width, colour, rng)
+    desk, *_ = surface(desks, height, width, colour, rng)
     desk = cv2.cvtColor(desk, cv2.COLOR_GRAY2BGR) if desk.ndim == 2 else desk
     if rng.random() < 0.7:
         around = cv2.blur(paper, (2 * (width // 60) + 1,) * 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from synth.recipe import Recipe
 from synth.style.crops import Crop
 from synth.style.extract import Unusable, read_crop
 from synth.style.measure import Measures, Unmeasurable, jpeg_quality, measure
-from synth.style.search import Knob, Place, Simulator, Values, changed, decoded, knobs, prepared, runs, search
+from synth.style.search import Simulator, Values, decoded, margins, parameters, prepared, runs, search
 from synth.style.style import Image
 from synth.style.twosample import Likeness, Rows, tell_apart
 from synth.text.units import split_units
@@ -175,21 +176,20 @@ def fit(
     values["seed"] = seed
     simulator = Simulator(Recipe.from_values(values), step)
     used = [k for k, name in enumerate(_NAMES) if name != "aspect" or real.labelled]
-    column = dict(zip(_NAMES, real.rows.T, strict=True))
-    coloured = bool((np.maximum(column["ground_chroma"], column["ink_chroma"]) > 0).any())
-    searched = knobs(Recipe.from_values(values), coloured=coloured, aspect=real.labelled)
-    start = _place(matched(values, column, coloured), searched)
+    chromas = [_NAMES.index(name) for name in ("ground_chroma", "ink_chroma")]
+    coloured = bool((real.rows[:, chromas] > 0).any())
+    searched = parameters(Recipe.from_values(values), coloured=coloured, aspect=real.labelled)
     rng = np.random.default_rng(seed)
-    places = [_place(values, searched), start]
-    place = search(simulator, values, searched, places, real.rows, used, rounds, rng)
-    recipe = tidied(changed(values, searched, place), base, coloured)
+    starts = [values, matched(values, real.rows, coloured)]
+    found = search(simulator, starts, searched, real.rows, used, rounds, rng)
+    recipe = tidied(found, base, coloured)
     rows, pictures, likeness = [], [], []
     for one in (base, recipe):
         one_values = one.to_values() | {"seed": seed}
-        found, shown = _drawn(simulator, Recipe.from_values(one_values))
-        rows.append(found)
+        drawn, shown = _drawn(simulator, Recipe.from_values(one_values))
+        rows.append(drawn)
         pictures.append(shown)
-        likeness.append(tell_apart(real.rows[:, used], found[:, used], rng))
+        likeness.append(tell_apart(real.rows[:, used], drawn[:, used], rng))
     return Fit(
         base=base,
         recipe=recipe,
@@ -202,15 +202,16 @@ def fit(
     )
 
 
-def matched(values: Values, column: dict[str, NDArray[np.float64]], coloured: bool) -> Values:
+def matched(values: Values, real: Rows, coloured: bool) -> Values:
     """A recipe with what measures of real crops say at once about its parameters.
 
     Args:
         values: the recipe.
-        column: measures by name.
+        real: measures of the crops.
         coloured: whether any crop has colours.
     """
-    values = prepared(Recipe.from_values(values)).to_values()
+    values = deepcopy(values)
+    column = dict(zip(_NAMES, real.T, strict=True))
 
     def span(found: NDArray[np.float64], share: float = 0.03) -> list[float]:
         low, high = np.quantile(found, (share, 1 - share)).tolist()
@@ -224,12 +225,11 @@ def matched(values: Values, column: dict[str, NDArray[np.float64]], coloured: bo
     colour["coloured"], colour["ink_coloured"] = (float(part.mean()) for part in tinted)
     if not coloured:
         degrade["grey"]["p"] = 1.0
-    text = 1 / (1 + column["top"] + column["bottom"])  # over the image's height
-    left, top, right, bottom = (column[side] * text for side in ("left", "top", "right", "bottom"))
-    low, high = span(np.concatenate((left, right)), 0.05)
+    sides = margins(real)
+    low, high = span(sides[:, [0, 2]], 0.05)
     # Small ones are more frequent, as the composer draws them.
     layout["margin_x"] = [low, low + (high - low) / 0.9]
-    layout["margin_y"] = span(np.concatenate((top, bottom)), 0.05)
+    layout["margin_y"] = [min(end, 0.44) for end in span(sides[:, [1, 3]], 0.05)]
     values["geometry"]["rotation"] |= {"p": 1.0, "degrees": span(column["angle"])}
     for side in ("above", "below"):
         values["surroundings"][side] = float((column[side] > 0.02).mean())
@@ -237,10 +237,6 @@ def matched(values: Values, column: dict[str, NDArray[np.float64]], coloured: bo
 
 
 _TINT = 6.0  # levels between channels from which a colour is one
-
-
-def _place(values: Values, searched: Sequence[Knob]) -> Place:
-    return np.array([knob.get(values) for knob in searched])
 
 
 def tidied(values: Values, base: Recipe, coloured: bool) -> Recipe:

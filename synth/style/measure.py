@@ -92,8 +92,37 @@ class Measures:
         return tuple(field.name for field in fields(cls))
 
     def row(self) -> NDArray[np.float64]:
-        """All measures as an array, in the order of `names`."""
-        return np.array([getattr(self, name) for name in self.names()])
+        """All measures as an array, in the order of `names`, in steps of what can be told (`_STEPS`)."""
+        return np.array([round(getattr(self, name) / step) * step for name, step in _STEPS.items()])
+
+
+# Differences below are of no use to anybody, such as the hundredth of a grey level that JPEG leaves on white.
+_STEPS = {
+    "luminance": 3.0,
+    "contrast": 3.0,
+    "darker": 1.0,
+    "ground_chroma": 3.0,
+    "ink_chroma": 3.0,
+    "stroke": 0.005,
+    "blur": 0.05,
+    "halo": 0.01,
+    "ringing": 0.01,
+    "noise": 0.25,
+    "texture": 0.25,
+    "light": 1.0,
+    "ink_texture": 0.02,
+    "fading": 0.02,
+    "left": 0.02,
+    "top": 0.02,
+    "right": 0.02,
+    "bottom": 0.02,
+    "angle": 0.25,
+    "slant": 0.02,
+    "spacing": 0.01,
+    "above": 0.05,
+    "below": 0.05,
+    "aspect": 0.02,
+}
 
 
 def measure(image: Image, mask: Mask | None = None, units: int = 0) -> Measures:
@@ -365,7 +394,7 @@ class _Crop:
         terms = np.ones((len(x), 4))
         terms[:, 1], terms[:, 2], terms[:, 3] = x, y, x * x
         kept = np.ones(len(x), bool)
-        weights = np.zeros(4)
+        weights: NDArray[Any] = np.zeros(4)
         for left in reversed(range(passes)):
             part = terms[kept]
             # The ridge keeps crops with little ground from bending it out of reason.

@@ -1,8 +1,10 @@
 """A recipe's parameters searched so that its samples measure like real crops.
 
-As in indirect inference by simulated moments (McFadden 1989; Gouriéroux, Monfort & Renault 1993): samples of many
-settings around one tell how the distribution of every measure moves with each parameter; from that linear model damped
-least squares within the parameters' bounds gives the next setting. Steps that do not help are not taken.
+Many samples are drawn, each with one value of every parameter: an operation applied or not, one contrast instead of a
+range. For every real crop those that measure most like it are picked, and shares and ranges become those of the picked
+ones: approximate Bayesian computation (Pritchard et al. 1999), whose posterior over all crops is the next prior, as in
+the EM algorithm and the cross-entropy method (Rubinstein 1999). A parameter that makes no difference to what is
+measured is picked as it was drawn, and stays.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 import cv2
@@ -24,56 +25,24 @@ from augment.pixel import dump_ops, parse_ops
 from synth.pipeline import Pipeline
 from synth.recipe import Recipe
 from synth.sample import Sample
-from synth.style.measure import Unmeasurable, measure
-from synth.style.twosample import Rows
+from synth.style.measure import Measures, Unmeasurable, measure
+from synth.style.twosample import Rows, Scale
 
 Values: TypeAlias = dict[str, Any]
 """A recipe as plain data."""
 
-Key: TypeAlias = tuple[str | int, ...]
+Key: TypeAlias = tuple[str, ...]
 
-Place: TypeAlias = NDArray[np.float64]
-"""A setting of all knobs, each 0 to 1."""
-
-_TRIES = 240  # settings around one that tell what parameters do, round by round
-_EACH = 6  # samples of each
-_POOL = 60  # different samples among these
-_JUDGED = 240  # samples by which settings are compared
-_DAMPINGS = (0.1, 0.5, 2.0)
-_REACHES = (0.25, 0.18, 0.12)  # by how much parameters are moved at most
-_LEVELS = np.linspace(0.06, 0.94, 7)  # quantiles at whose values distributions are compared
+_TRIES = 1000  # samples of a round
+_POOL = 240  # different texts among them: opening faces takes most of the time
+_JUDGED = 200  # samples by which recipes are compared
+_PICKED = 6  # samples for each crop
+_RARE, _COMMON = 0.1, 0.9  # between which a share is tried
+_WIDER = 0.5  # half widths by which ranges are tried beyond their ends,
+_BEYOND = 0.05  # and shares of all that a range may be
+_LEVELS = np.linspace(0.06, 0.94, 9)  # quantiles at whose values distributions are compared
 _REMEMBERED = 4096  # pictures whose measures are kept
-_SELDOM = 1e-4  # a share so small that it never happens in a search, but draws the same random numbers
-
-
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """One number of a recipe.
-
-    Attributes:
-        key: where it stands.
-        low, high: between which it is searched.
-        log: whether steps are factors.
-    """
-
-    key: Key
-    low: float
-    high: float
-    log: bool = False
-
-    def get(self, values: Values) -> float:
-        """Where it stands, 0 to 1."""
-        value = min(max(float(_at(values, self.key)), self.low), self.high)
-        if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
-
-    def set(self, values: Values, place: float) -> None:
-        """Change a recipe to it."""
-        span = self.high - self.low
-        value = self.low * (self.high / self.low) ** place if self.log else self.low + span * place
-        owner = _at(values, self.key[:-1])
-        owner[self.key[-1]] = round(value) if isinstance(owner[self.key[-1]], int) else value
+_NAMES = Measures.names()
 
 
 def _at(values: Any, key: Key) -> Any:
@@ -81,6 +50,137 @@ def _at(values: Any, key: Key) -> Any:
         values = values[part]
     return values
 
+
+def _put(values: Any, key: Key, value: Any) -> None:
+    _at(values, key[:-1])[key[-1]] = value
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How often something is done."""
+
+    key: Key
+
+    def draw(self, values: Values, tried: Values, rng: np.random.Generator) -> float:
+        """Do it or not in `tried`; 1 or 0."""
+        done = float(rng.random() < self._odds(values))
+        _put(tried, self.key, done)
+        return done
+
+    def _odds(self, values: Values) -> float:
+        return min(max(float(_at(values, self.key)), _RARE), _COMMON)
+
+    def learn(self, values: Values, drawn: NDArray[np.float64], picked: NDArray[np.intp]) -> None:
+        """Change `values` to the share among what was picked, the odds of the trial allowed for."""
+        now, odds = float(_at(values, self.key)), self._odds(values)
+        if odds == _RARE:
+            now = max(now, 0.02)  # what never happens would never begin
+        elif odds == _COMMON:
+            now = min(now, 0.98)
+        share = float(drawn[picked].mean())
+        done, left = share * now / odds, (1 - share) * (1 - now) / (1 - odds)
+        _put(values, self.key, done / max(done + left, 1e-9))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range.
+
+    Attributes:
+        key: where it stands.
+        low, high: between which it is searched.
+        log: whether steps are factors.
+        share: what decides whether the range is used at all; empty: it always is.
+    """
+
+    key: Key
+    low: float
+    high: float
+    log: bool = False
+    share: Key = ()
+
+    def _place(self, value: float) -> float:
+        value = min(max(value, self.low), self.high)
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def _value(self, place: float) -> float:
+        place = min(max(place, 0.0), 1.0)
+        return self.low * (self.high / self.low) ** place if self.log else self.low + (self.high - self.low) * place
+
+    def _tried(self, values: Values) -> tuple[float, float]:
+        low, high = (self._place(end) for end in _at(values, self.key))
+        more = _WIDER * (high - low) / 2 + _BEYOND
+        return max(low - more, 0.0), min(high + more, 1.0)
+
+    def draw(self, values: Values, tried: Values, rng: np.random.Generator) -> float:
+        """Take one value in `tried`; where it lies, 0 to 1."""
+        low, high = self._tried(values)
+        place = low + (high - low) * rng.random()
+        value = self._value(place)
+        whole = isinstance(_at(values, self.key)[0], int)
+        _put(tried, self.key, [round(value) if whole else value] * 2)
+        return place
+
+    def learn(self, values: Values, drawn: NDArray[np.float64], picked: NDArray[np.intp]) -> None:
+        """Change `values` towards the range of what was picked, as far as crops have made a difference.
+
+        Args:
+            values: the recipe.
+            drawn: places of the samples in which the range was used; else not a number.
+            picked: crops × samples.
+        """
+        found = drawn[picked]
+        found = found[np.isfinite(found).sum(1) >= 3]
+        if len(found) < 5:
+            return
+        low, high = self._tried(values)
+        chance = (high - low) ** 2 / 12
+        each = np.nanmean(found, 1)
+        flat = found[np.isfinite(found)]
+        # Picked by chance, their means over a crop's picks vary by this.
+        alone = chance / np.isfinite(found).sum(1).mean()
+        between = (float(each.var()) - alone) / max(chance - alone, 1e-9)
+        narrower = 1 - float(flat.var()) / chance
+        shifted = abs(float(flat.mean()) - (low + high) / 2) / ((high - low) / 2)
+        told = min(max(2 * between, narrower, shifted), 1.0)
+        old = [self._place(end) for end in _at(values, self.key)]
+        new = np.quantile(flat, (0.06, 0.94)).tolist()
+        middle, half = (new[0] + new[1]) / 2, (new[1] - new[0]) / 2 / 0.88
+        ends = [self._value(o + told * (n - o)) for o, n in zip(old, (middle - half, middle + half), strict=True)]
+        if isinstance(_at(values, self.key)[0], int):
+            ends = [round(end) for end in ends]
+        _put(values, self.key, ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of several kinds, of which one is taken."""
+
+    key: Key
+
+    def _odds(self, values: Values) -> NDArray[np.float64]:
+        weights = np.array([max(weight, 0.0) for weight in _at(values, self.key).values()])
+        return np.asarray(0.7 * weights / weights.sum() + 0.3 / len(weights))
+
+    def draw(self, values: Values, tried: Values, rng: np.random.Generator) -> float:
+        """Take one kind in `tried`; its number."""
+        odds = self._odds(values)
+        chosen = int(np.searchsorted(odds.cumsum(), rng.random() * odds.sum()))
+        _put(tried, self.key, {kind: float(k == chosen) for k, kind in enumerate(_at(values, self.key))})
+        return float(chosen)
+
+    def learn(self, values: Values, drawn: NDArray[np.float64], picked: NDArray[np.intp]) -> None:
+        """Change `values` to the shares among what was picked, the odds of the trial allowed for."""
+        kinds = _at(values, self.key)
+        weights = np.array([max(weight, 0.0) for weight in kinds.values()])
+        counts = np.bincount(drawn[picked].ravel().astype(np.intp), minlength=len(weights))
+        found = counts / self._odds(values) * np.maximum(weights / weights.sum(), 0.02)
+        _put(values, self.key, dict(zip(kinds, (found / max(found.sum(), 1e-9)).tolist(), strict=True)))
+
+
+Parameter: TypeAlias = Share | Span | Weights
 
 # Operations that are searched, in the order in which those that a recipe lacks are put in, with the keys to search.
 _OPS: dict[str, tuple[tuple[str, float, float, bool], ...]] = {
@@ -116,77 +216,51 @@ def prepared(recipe: Recipe) -> Recipe:
     return Recipe.from_values(values)
 
 
-def knobs(recipe: Recipe, *, coloured: bool, aspect: bool) -> list[Knob]:
-    """What is searched of a recipe that `prepared` gave.
+def parameters(recipe: Recipe, *, coloured: bool, aspect: bool) -> list[Parameter]:
+    """What is searched of a recipe that `prepared` gave; margins are set from what is measured, see `with_margins`.
 
     Args:
         recipe: the recipe.
         coloured: whether any real crop has colours.
         aspect: whether the width of letters is known of real crops.
     """
-
-    def span(*key: str, low: float, high: float, log: bool = False) -> list[Knob]:
-        return [Knob((*key, end), low, high, log) for end in (0, 1)]
-
-    def share(*key: str) -> list[Knob]:
-        return [Knob(key, _SELDOM, 1.0)]
-
-    found = [
-        *span("colour", "luminance", low=0, high=255),
-        *span("colour", "contrast", low=0, high=255),
-        *share("colour", "darker"),
-        *span("layout", "margin_x", low=-0.1, high=2.0),
-        *span("layout", "margin_y", low=-0.15, high=0.44),
-        *span("layout", "spacing", low=-0.1, high=0.5),
-        *share("layout", "spacing_share"),
-        *span("ink", "weight", low=-0.08, high=0.12),
-        *share("ink", "weight_share"),
-        *span("ink", "opacity", low=0.3, high=1.0),
-        *share("ink", "worn", "p"),
-        *span("ink", "worn", "amount", low=0.0, high=0.7),
-        *share("ink", "textured", "p"),
-        *span("ink", "textured", "strength", low=0.0, high=1.0),
-        *share("surroundings", "above"),
-        *share("surroundings", "below"),
-        *share("surroundings", "beside"),
-        *share("surroundings", "rule"),
-        *span("background", "strength", low=0.0, high=1.0),
-        *share("geometry", "rotation", "p"),
-        *span("geometry", "rotation", "degrees", low=-12, high=12),
-        *share("geometry", "shear", "p"),
-        *span("geometry", "shear", "slant", low=-0.4, high=0.5),
+    found: list[Parameter] = [
+        Span(("colour", "luminance"), 0, 255),
+        Span(("colour", "contrast"), 0, 255),
+        Share(("colour", "darker")),
+        Share(("layout", "spacing_share")),
+        Span(("layout", "spacing"), -0.1, 0.5, share=("layout", "spacing_share")),
+        Share(("ink", "weight_share")),
+        Span(("ink", "weight"), -0.08, 0.12, share=("ink", "weight_share")),
+        Span(("ink", "opacity"), 0.3, 1.0),
+        *(Share(("surroundings", side)) for side in ("above", "below", "beside", "rule")),
+        Span(("background", "strength"), 0.0, 1.0),
     ]
-    kinds = recipe.background.kinds
-    if len(kinds) > 1:
-        found += [Knob(("background", "kinds", kind), _SELDOM, 1.0) for kind in kinds]
+    for section, name, key, low, high in (
+        ("ink", "worn", "amount", 0.0, 0.7),
+        ("ink", "textured", "strength", 0.0, 1.0),
+        ("geometry", "rotation", "degrees", -12.0, 12.0),
+        ("geometry", "shear", "slant", -0.4, 0.5),
+    ):
+        found += [Share((section, name, "p")), Span((section, name, key), low, high, share=(section, name, "p"))]
+    if len(recipe.background.kinds) > 1:
+        found.append(Weights(("background", "kinds")))
     if coloured:
-        found += share("colour", "coloured") + share("colour", "ink_coloured")
-        found += span("colour", "saturation", low=0.0, high=1.0)
+        found += [Share(("colour", "coloured")), Share(("colour", "ink_coloured"))]
+        found.append(Span(("colour", "saturation"), 0.0, 1.0))
     if aspect:
-        found += share("geometry", "stretch", "p") + span("geometry", "stretch", "factor", low=0.5, high=2.0, log=True)
+        found += [
+            Share(("geometry", "stretch", "p")),
+            Span(("geometry", "stretch", "factor"), 0.5, 2.0, True, ("geometry", "stretch", "p")),
+        ]
     for name in recipe.degrade:
+        share = ("degrade", name, "p")
         if name in _OPS or name in _SHARES:
-            found.append(Knob(("degrade", name, "p"), 0.0, 1.0))
-        for key, low, high, log in _OPS.get(name, ()):
-            found += span("degrade", name, key, low=low, high=high, log=log)
-    found += [Knob(("degrade", "noise", "coarse"), 0.0, 1.0)]
+            found.append(Share(share))
+        found += [Span(("degrade", name, key), low, high, log, share) for key, low, high, log in _OPS.get(name, ())]
     if recipe.output.encoding == "jpeg":
-        found += span("output", "quality", low=20, high=99)
+        found.append(Span(("output", "quality"), 20, 100))
     return found
-
-
-def changed(values: Values, knobs: Sequence[Knob], place: Place) -> Values:
-    """The recipe at a setting; ranges whose ends have crossed become their middle."""
-    values = deepcopy(values)
-    for knob, where in zip(knobs, place.tolist(), strict=True):
-        knob.set(values, where)
-    for low, high in pairwise(knobs):
-        if high.key[-1] == 1 and low.key == (*high.key[:-1], 0):
-            pair = _at(values, high.key[:-1])
-            if pair[0] > pair[1]:
-                middle = (pair[0] + pair[1]) / 2
-                pair[:] = [round(middle) if isinstance(pair[0], int) else middle] * 2
-    return values
 
 
 class Refuted(Exception):
@@ -227,6 +301,13 @@ class Simulator:
                 self._known.popitem(last=False)
         return self._known[sample.encoded]
 
+    def try_rows(self, values: Values, indexes: Sequence[int]) -> Rows | None:
+        """The same as `rows`; None where it raises."""
+        try:
+            return self.rows(values, indexes)
+        except Refuted:
+            return None
+
     def rows(self, values: Values, indexes: Sequence[int]) -> Rows:
         """Measures of the samples of a recipe, of those that have some.
 
@@ -251,8 +332,8 @@ def decoded(sample: Sample) -> NDArray[Any]:
 
 
 def runs(rounds: int, starts: int) -> int:
-    """How many samples `search` draws that has so many rounds and settings to begin from."""
-    return _JUDGED * starts + rounds * (_TRIES * _EACH + _JUDGED * (len(_DAMPINGS) + 1))
+    """How many samples `search` draws that has so many rounds and recipes to begin from."""
+    return _JUDGED * (starts + rounds) + rounds * _TRIES
 
 
 class Goal:
@@ -268,114 +349,118 @@ class Goal:
 
     def __init__(self, real: Rows, made: Rows) -> None:
         self._edges = np.concatenate((np.quantile(real, _LEVELS, axis=0), np.quantile(made, _LEVELS, axis=0)))
-        self._real = self.below(real).mean(0)
+        self._real = self._below(real)
 
-    def below(self, rows: Rows) -> NDArray[np.float64]:
-        """Where each sample lies: samples × all edges of all measures, 1 where it is below, ½ on an edge."""
+    def _below(self, rows: Rows) -> NDArray[np.float64]:
         edges = self._edges[None]
-        lies = (rows[:, None] < edges) + 0.5 * (rows[:, None] == edges)
-        return np.asarray(lies.reshape(len(rows), -1), np.float64)
+        return np.asarray(((rows[:, None] < edges) + 0.5 * (rows[:, None] == edges)).mean(0))
 
-    def missed(self, rows: Rows) -> NDArray[np.float64]:
-        """Differences of the distribution functions; their squares sum up to the mean over measures and edges."""
-        return np.asarray((self.below(rows).mean(0) - self._real) / math.sqrt(self._edges.size))
-
-    def effects(self, rows: Rows, moves: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How `missed` changes with each knob, by least squares: differences × knobs.
-
-        Args:
-            rows: measures of samples of many settings.
-            moves: of each sample, by how much each knob had been moved.
-        """
-        seen = self.below(rows) / math.sqrt(self._edges.size)
-        moves = moves - moves.mean(0)
-        square = moves.T @ moves
-        square += 0.05 * float(np.trace(square)) / max(len(square), 1) * np.eye(len(square))
-        return np.asarray(np.linalg.solve(square, moves.T @ (seen - seen.mean(0))).T)
+    def distance(self, rows: Rows) -> float:
+        """Mean squared difference of the distribution functions."""
+        return float(((self._below(rows) - self._real) ** 2).mean())
 
 
 def search(
     simulator: Simulator,
-    values: Values,
-    knobs: Sequence[Knob],
-    places: Sequence[Place],
+    starts: Sequence[Values],
+    searched: Sequence[Parameter],
     real: Rows,
     used: Sequence[int],
     rounds: int,
     rng: np.random.Generator,
-) -> Place:
-    """The setting whose samples measure most like real crops, as far as `rounds` rounds lead.
+) -> Values:
+    """The recipe whose samples measure most like real crops, of some to begin from and one more for each round.
 
     Args:
         simulator: draws and measures.
-        values: the recipe.
-        knobs: what may change.
-        places: to begin from: the best of them is taken.
+        starts: recipes as `prepared` gives them; rounds go on from the last of them.
+        searched: what may change, beside margins.
         real: measures of real crops.
         used: columns of the measures that count.
-        rounds: of a linear model and a step each.
-        rng: moves the knobs.
+        rounds: of trial and learning.
+        rng: draws the trials.
 
     Raises:
-        ScriptoriumError: samples can be drawn at none of `places`.
+        ScriptoriumError: samples can be drawn with none of `starts`.
     """
-    real = real[:, list(used)]
-
-    def rows(place: Place, indexes: Sequence[int]) -> Rows | None:
-        try:
-            return simulator.rows(changed(values, knobs, place), indexes)[:, list(used)]
-        except Refuted:
-            return None
-
-    judged = range(_JUDGED)
-    found = [(place, here) for place in places if (here := rows(place, judged)) is not None]
+    columns = list(used)
+    found: list[tuple[Values, Rows]] = []
+    for values in starts:
+        if (rows := simulator.try_rows(values, range(_JUDGED))) is not None:
+            found.append((values, rows))
     if not found:
         # What went wrong, the recipe itself says.
-        simulator.samples(Recipe.from_values(changed(values, knobs, places[0])), judged)
-        raise ScriptoriumError("no text can be told from its ground on most samples; give --base another recipe")
-    place, here = _nearest(Goal(real, np.concatenate([made for _, made in found])), found)
-    for number in range(rounds):
-        goal = Goal(real, here)
-        reach = _REACHES[min(number, len(_REACHES) - 1)]
-        seen: list[Rows] = []
-        moves: list[NDArray[np.float64]] = []
-        for turn in range(_TRIES):
-            moved = np.clip(place + reach * (2 * rng.random(len(place)) - 1), 0, 1)
-            # The same few texts and faces again and again: opening others would take most of the time.
-            first = turn * _EACH % _POOL
-            if (tried := rows(moved, range(first, first + _EACH))) is not None:
-                seen.append(tried)
-                moves += [moved - place] * len(tried)
-        if not seen:
+        simulator.samples(Recipe.from_values(starts[0]), range(_JUDGED))
+        raise ScriptoriumError("no text can be told from its ground on most samples; give another --base")
+    values, rows = found[-1]
+    for _ in range(rounds):
+        values = with_margins(learnt(simulator, values, searched, real, columns, rng), real, rows)
+        if (rows_now := simulator.try_rows(values, range(_JUDGED))) is None:
             break
-        effects = goal.effects(np.concatenate(seen), np.array(moves))
-        missed = goal.missed(here)
-        steps = [place, *(_damped(effects, missed, place, damping) for damping in _DAMPINGS)]
-        found = [(step, made) for step in steps if (made := rows(step, judged)) is not None]
-        if found:
-            place, here = _nearest(goal, found)
-    return place
+        rows = rows_now
+        found.append((values, rows))
+    goal = Goal(real[:, columns], np.concatenate([made for _, made in found])[:, columns])
+    return min(found, key=lambda one: goal.distance(one[1][:, columns]))[0]
 
 
-def _nearest(goal: Goal, found: Sequence[tuple[Place, Rows]]) -> tuple[Place, Rows]:
-    return min(found, key=lambda one: float((goal.missed(one[1]) ** 2).sum()))
+def learnt(
+    simulator: Simulator,
+    values: Values,
+    searched: Sequence[Parameter],
+    real: Rows,
+    columns: Sequence[int],
+    rng: np.random.Generator,
+) -> Values:
+    """One round: samples are tried around a recipe, those like real crops picked, and its parameters set to theirs."""
+    tried: list[NDArray[np.float64]] = []
+    draws: list[list[float]] = []
+    for turn in range(_TRIES):
+        trial = deepcopy(values)
+        drawn = [parameter.draw(values, trial, rng) for parameter in searched]
+        for k, parameter in enumerate(searched):
+            if isinstance(parameter, Span) and parameter.share and not _at(trial, parameter.share):
+                drawn[k] = math.nan
+        made = simulator.try_rows(trial, range(turn % _POOL, turn % _POOL + 1))
+        if made is not None:
+            tried.append(made[0])
+            draws.append(drawn)
+    if len(tried) < 10 * _PICKED:
+        return values
+    made, table = np.array(tried)[:, list(columns)], np.array(draws)
+    scale = Scale(real[:, list(columns)], made)
+    picked = _nearest(scale(real[:, list(columns)]), scale(made))
+    values = deepcopy(values)
+    before = deepcopy(values)
+    for k, parameter in enumerate(searched):
+        changed = deepcopy(before)
+        parameter.learn(changed, table[:, k], picked)
+        _put(values, parameter.key, _at(changed, parameter.key))
+    return values
 
 
-def _damped(effects: NDArray[np.float64], missed: NDArray[np.float64], place: Place, damping: float) -> Place:
-    """The setting that a linear model asks for, held back by `damping`; no knob beyond its bounds.
+def _nearest(real: Rows, made: Rows) -> NDArray[np.intp]:
+    """For each crop the samples that are nearest: crops × `_PICKED`."""
+    away = (real**2).sum(1)[:, None] - 2 * real @ made.T + (made**2).sum(1)[None]
+    return np.asarray(np.argsort(away, axis=1, kind="stable")[:, :_PICKED])
 
-    Knobs that would leave their bounds are put on them, and the others solved for again.
+
+def with_margins(values: Values, real: Rows, made: Rows) -> Values:
+    """The recipe with its margins moved by what samples lack of those of real crops.
+
+    Args:
+        values: the recipe.
+        real: measures of real crops, all columns.
+        made: the same of samples with the margins that the recipe has.
     """
-    free = np.ones(len(place), bool)
-    step = np.zeros(len(place))
-    hold = damping * float((effects**2).sum()) / max(len(place), 1) + 1e-9
-    for _ in range(8):
-        left = missed + effects[:, ~free] @ step[~free]
-        part = effects[:, free]
-        step[free] = np.linalg.solve(part.T @ part + hold * np.eye(int(free.sum())), -part.T @ left)
-        beyond = free & ((place + step < 0) | (place + step > 1))
-        if not beyond.any():
-            break
-        step[beyond] = np.clip(place + step, 0, 1)[beyond] - place[beyond]
-        free &= ~beyond
-    return np.asarray(np.clip(place + step, 0, 1))
+    values = deepcopy(values)
+    for key, sides, low, high in (("margin_x", (0, 2), -0.1, 2.0), ("margin_y", (1, 3), -0.15, 0.44)):
+        wanted, there = (np.quantile(margins(rows)[:, list(sides)], (0.05, 0.95)) for rows in (real, made))
+        ends = np.clip(np.array(values["layout"][key]) + wanted - there, low, high)
+        values["layout"][key] = sorted(ends.tolist())
+    return values
+
+
+def margins(rows: Rows) -> Rows:
+    """Left, top, right and bottom margins over the height of the image."""
+    sides = rows[:, [_NAMES.index(side) for side in ("left", "top", "right", "bottom")]]
+    return np.asarray(sides / (1 + sides[:, 1:2] + sides[:, 3:4]))

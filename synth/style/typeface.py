@@ -30,6 +30,7 @@ FACES: Final = 32
 
 _OPEN: Final = 450  # faces kept open: each holds a file
 _NEAREST: Final = 5  # families of which all faces are drawn
+_FORGIVEN: Final = 1.0  # standard deviation in pixels
 _HEIGHT: Final = 32  # pixels at which inks are compared
 _LONGEST: Final = 48  # heights of a line that are compared
 _PPEM: Final = 40
@@ -50,6 +51,23 @@ class Nearest:
     name: str
     likeness: float
     aspect: float
+
+
+class _Seen:
+    """A crop's ink, straightened, to hold drawn ink against."""
+
+    def __init__(self, mask: Image, blur: float) -> None:
+        # The drawn ink is sharp, and is blurred as the crop is, and both a little more: a pixel's displacement is
+        # forgiven.
+        self._blur = math.hypot(blur, _FORGIVEN)
+        self.soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _FORGIVEN)
+        self._total = float(self.soft.sum(dtype=np.float64))
+
+    def like(self, drawn: Image) -> float:
+        """Ink in common over ink in all (Dice 1945)."""
+        soft = cv2.GaussianBlur(drawn.astype(np.float32), (0, 0), self._blur)
+        total = self._total + float(soft.sum(dtype=np.float64))
+        return 2 * float(cv2.min(self.soft, soft).sum(dtype=np.float64)) / max(total, 1e-6)
 
 
 class Typefaces:
@@ -88,7 +106,7 @@ class Typefaces:
         names = sorted(families)
         if len(names) > FAMILIES:
             names = [names[k * len(names) // FAMILIES] for k in range(FAMILIES)]
-        seen = straightened(style.mask, style.quad)
+        seen = _Seen(straightened(style.mask, style.quad), style.blur * _HEIGHT / style.height)
         plain = {name: self._compared(style.label, _plainest(families[name]), seen) for name in names}
         ranked = sorted((-found.likeness, name) for name, found in plain.items() if found is not None)
         nearest = [name for _, name in ranked[:_NEAREST]]
@@ -97,7 +115,7 @@ class Typefaces:
         found += [self._compared(style.label, face, seen) for face in others[:FACES]]
         return max((one for one in found if one is not None), key=lambda one: one.likeness, default=None)
 
-    def _compared(self, label: str, info: FaceInfo, seen: Image) -> Nearest | None:
+    def _compared(self, label: str, info: FaceInfo, seen: _Seen) -> Nearest | None:
         assert self._book is not None
         face = self._book.open(info)
         units = split_units(label, "grapheme")
@@ -105,15 +123,14 @@ class Typefaces:
             runs = shape_line(label, [(face, 0, len(label))])
             ink = draw_line(runs, units, _PPEM, self._cache).mask
             rows, columns = ink.shape
-            wanted = seen.shape[1] / _HEIGHT * rows
+            wanted = seen.soft.shape[1] / _HEIGHT * rows
             spacing = (wanted - columns) / max(len(units) - 1, 1) / _PPEM
             spacing = min(max(spacing, _SPACING[0]), _SPACING[1])
             if abs(spacing) * _PPEM >= 0.5:
                 ink = draw_line(runs, units, _PPEM, self._cache, spacing=spacing).mask
             squeezed = abs(math.log(wanted / ink.shape[1]))
-            drawn = cv2.resize(ink, (seen.shape[1], _HEIGHT), interpolation=cv2.INTER_AREA)
-            likeness = _likeness(seen, drawn) * math.exp(-_SQUEEZED * squeezed)
-            return Nearest(face.name, likeness, wanted / columns)
+            drawn = cv2.resize(ink, (seen.soft.shape[1], _HEIGHT), interpolation=cv2.INTER_AREA)
+            return Nearest(face.name, seen.like(drawn) * math.exp(-_SQUEEZED * squeezed), wanted / columns)
         return None
 
 
@@ -130,10 +147,3 @@ def straightened(mask: Image, quad: NDArray[Any]) -> Image:
 
 def _plainest(faces: Sequence[FaceInfo]) -> FaceInfo:
     return min(faces, key=lambda face: (face.italic, abs(face.weight - 400), face.style, face.digest, face.number))
-
-
-def _likeness(a: Image, b: Image) -> float:
-    """Ink in common over ink in all (Dice), a pixel or so of displacement forgiven."""
-    soft_a, soft_b = (cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.2) for mask in (a, b))
-    total = float(soft_a.sum(dtype=np.float64) + soft_b.sum(dtype=np.float64))
-    return 2 * float(cv2.min(soft_a, soft_b).sum(dtype=np.float64)) / max(total, 1e-6)
