@@ -301,6 +301,18 @@ class Simulator:
                 self._known.popitem(last=False)
         return self._known[sample.encoded]
 
+    def trial(self, values: Values, index: int) -> NDArray[np.float64] | None:
+        """Measures of one sample of a recipe; None where it cannot be read, drawn or measured."""
+        # Refused samples would be drawn again and again, and at last in black on white, whatever the recipe says.
+        values["legibility"]["attempts"] = 1
+        try:
+            sample = self.samples(Recipe.from_values(values), [index])[0]
+        except ScriptoriumError:
+            return None
+        finally:
+            self._step(1)
+        return None if sample.meta.get("plain") else self.row(sample)
+
     def try_rows(self, values: Values, indexes: Sequence[int]) -> Rows | None:
         """The same as `rows`; None where it raises."""
         try:
@@ -420,9 +432,9 @@ def learnt(
         for k, parameter in enumerate(searched):
             if isinstance(parameter, Span) and parameter.share and not _at(trial, parameter.share):
                 drawn[k] = math.nan
-        made = simulator.try_rows(trial, range(turn % _POOL, turn % _POOL + 1))
-        if made is not None:
-            tried.append(made[0])
+        row = simulator.trial(trial, turn % _POOL)
+        if row is not None:
+            tried.append(row)
             draws.append(drawn)
     if len(tried) < 10 * _PICKED:
         return values
