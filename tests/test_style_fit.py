@@ -23,7 +23,7 @@ from synth.style import fit as f
 from synth.style import search
 from synth.style.crops import find_crops
 from synth.style.measure import Measures
-from synth.style.search import Goal, Share, Simulator, Span, Weights, decoded, parameters, prepared, with_margins
+from synth.style.search import Goal, Share, Simulator, Span, Weights, corrected, decoded, parameters, prepared
 from synth.style.twosample import Scale, distances, tell_apart
 
 pytestmark = pytest.mark.usefixtures("own_cache", "one_scan")
@@ -181,14 +181,18 @@ def test_what_was_picked_is_learnt() -> None:
     assert all(isinstance(end, int) for end in values["whole"])
 
 
-def test_margins_move_by_what_is_lacking(base: Recipe) -> None:
+def test_what_can_be_read_off_moves_by_what_is_lacking(base: Recipe) -> None:
     values = base.to_values()
     real = np.zeros((40, len(NAMES)))
     made = real.copy()
     for side in ("left", "right"):
         real[:, NAMES.index(side)] = np.linspace(0.2, 0.6, 40)
         made[:, NAMES.index(side)] = np.linspace(0.1, 0.5, 40)
-    moved = with_margins(values, real, made)["layout"]
+    real[:, NAMES.index("contrast")] = 30
+    changed = corrected(values, real, made)
+    moved = changed["layout"]
+    contrast = np.array(changed["colour"]["contrast"]) - values["colour"]["contrast"]
+    assert contrast[0] == pytest.approx(30) and changed["colour"]["contrast"][1] == 255
     assert np.array(moved["margin_x"]) - values["layout"]["margin_x"] == pytest.approx([0.1, 0.1], abs=0.01)
     assert moved["margin_y"] == pytest.approx(values["layout"]["margin_y"])
 
