@@ -230,7 +230,12 @@ def matched(values: Values, real: Rows, coloured: bool) -> Values:
     # Small ones are more frequent, as the composer draws them.
     layout["margin_x"] = [low, low + (high - low) / 0.9]
     layout["margin_y"] = [min(end, 0.44) for end in span(sides[:, [1, 3]], 0.05)]
-    values["geometry"]["rotation"] |= {"p": 1.0, "degrees": span(column["angle"])}
+    # Ends that few crops reach would turn all of them, as ranges are drawn from evenly.
+    low, high = span(column["angle"], 0.15)
+    more = (high - low) * 0.15 / 0.7
+    values["geometry"]["rotation"] |= {"p": 1.0, "degrees": [max(low - more, -12.0), min(high + more, 12.0)]}
+    # Paler ink is in the contrast already.
+    values["ink"]["opacity"] = [max(values["ink"]["opacity"][0], 0.85), 1.0]
     for side in ("above", "below"):
         values["surroundings"][side] = float((column[side] > 0.02).mean())
     return values

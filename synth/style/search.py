@@ -37,6 +37,7 @@ _TRIES = 1000  # samples of a round
 _POOL = 240  # different texts among them: opening faces takes most of the time
 _JUDGED = 200  # samples by which recipes are compared
 _PICKED = 6  # samples for each crop
+_EAGER = 2.5  # times what one step of EM would change shares, as in overrelaxed EM
 _RARE, _COMMON = 0.1, 0.9  # between which a share is tried
 _WIDER = 0.5  # half widths by which ranges are tried beyond their ends,
 _BEYOND = 0.05  # and shares of all that a range may be
@@ -78,7 +79,7 @@ class Share:
         elif odds == _COMMON:
             now = min(now, 0.98)
         share = float(drawn[picked].mean())
-        done, left = share * now / odds, (1 - share) * (1 - now) / (1 - odds)
+        done, left = now * (share / odds) ** _EAGER, (1 - now) * ((1 - share) / (1 - odds)) ** _EAGER
         _put(values, self.key, done / max(done + left, 1e-9))
 
 
@@ -176,7 +177,8 @@ class Weights:
         kinds = _at(values, self.key)
         weights = np.array([max(weight, 0.0) for weight in kinds.values()])
         counts = np.bincount(drawn[picked].ravel().astype(np.intp), minlength=len(weights))
-        found = counts / self._odds(values) * np.maximum(weights / weights.sum(), 0.02)
+        picks = counts / max(counts.sum(), 1) / self._odds(values)
+        found = picks**_EAGER * np.maximum(weights / weights.sum(), 0.02)
         _put(values, self.key, dict(zip(kinds, (found / max(found.sum(), 1e-9)).tolist(), strict=True)))
 
 
@@ -217,7 +219,7 @@ def prepared(recipe: Recipe) -> Recipe:
 
 
 def parameters(recipe: Recipe, *, coloured: bool, aspect: bool) -> list[Parameter]:
-    """What is searched of a recipe that `prepared` gave; margins are set from what is measured, see `with_margins`.
+    """What is searched of a recipe that `prepared` gave; what can be read off is not, see `corrected`.
 
     Args:
         recipe: the recipe.
@@ -225,8 +227,6 @@ def parameters(recipe: Recipe, *, coloured: bool, aspect: bool) -> list[Paramete
         aspect: whether the width of letters is known of real crops.
     """
     found: list[Parameter] = [
-        Span(("colour", "luminance"), 0, 255),
-        Span(("colour", "contrast"), 0, 255),
         Share(("colour", "darker")),
         Share(("layout", "spacing_share")),
         Span(("layout", "spacing"), -0.1, 0.5, share=("layout", "spacing_share")),
@@ -239,7 +239,6 @@ def parameters(recipe: Recipe, *, coloured: bool, aspect: bool) -> list[Paramete
     for section, name, key, low, high in (
         ("ink", "worn", "amount", 0.0, 0.7),
         ("ink", "textured", "strength", 0.0, 1.0),
-        ("geometry", "rotation", "degrees", -12.0, 12.0),
         ("geometry", "shear", "slant", -0.4, 0.5),
     ):
         found += [Share((section, name, "p")), Span((section, name, key), low, high, share=(section, name, "p"))]
@@ -300,6 +299,18 @@ class Simulator:
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return self._known[sample.encoded]
+
+    def trial(self, values: Values, index: int) -> NDArray[np.float64] | None:
+        """Measures of one sample of a recipe; None where it cannot be read, drawn or measured."""
+        # Refused samples would be drawn again and again, and at last in black on white, whatever the recipe says.
+        values["legibility"]["attempts"] = 1
+        try:
+            sample = self.samples(Recipe.from_values(values), [index])[0]
+        except ScriptoriumError:
+            return None
+        finally:
+            self._step(1)
+        return None if sample.meta.get("plain") else self.row(sample)
 
     def try_rows(self, values: Values, indexes: Sequence[int]) -> Rows | None:
         """The same as `rows`; None where it raises."""
@@ -374,7 +385,7 @@ def search(
     Args:
         simulator: draws and measures.
         starts: recipes as `prepared` gives them; rounds go on from the last of them.
-        searched: what may change, beside margins.
+        searched: what may change, beside what `corrected` sets.
         real: measures of real crops.
         used: columns of the measures that count.
         rounds: of trial and learning.
@@ -394,7 +405,7 @@ def search(
         raise ScriptoriumError("no text can be told from its ground on most samples; give another --base")
     values, rows = found[-1]
     for _ in range(rounds):
-        values = with_margins(learnt(simulator, values, searched, real, columns, rng), real, rows)
+        values = corrected(learnt(simulator, values, searched, real, columns, rng), real, rows)
         if (rows_now := simulator.try_rows(values, range(_JUDGED))) is None:
             break
         rows = rows_now
@@ -420,9 +431,9 @@ def learnt(
         for k, parameter in enumerate(searched):
             if isinstance(parameter, Span) and parameter.share and not _at(trial, parameter.share):
                 drawn[k] = math.nan
-        made = simulator.try_rows(trial, range(turn % _POOL, turn % _POOL + 1))
-        if made is not None:
-            tried.append(made[0])
+        row = simulator.trial(trial, turn % _POOL)
+        if row is not None:
+            tried.append(row)
             draws.append(drawn)
     if len(tried) < 10 * _PICKED:
         return values
@@ -444,19 +455,30 @@ def _nearest(real: Rows, made: Rows) -> NDArray[np.intp]:
     return np.asarray(np.argsort(away, axis=1, kind="stable")[:, :_PICKED])
 
 
-def with_margins(values: Values, real: Rows, made: Rows) -> Values:
-    """The recipe with its margins moved by what samples lack of those of real crops.
+def corrected(values: Values, real: Rows, made: Rows) -> Values:
+    """The recipe with the ranges that a measure speaks for moved by what samples lack of real crops.
+
+    These are margins, luminance, contrast and rotation.
 
     Args:
         values: the recipe.
         real: measures of real crops, all columns.
-        made: the same of samples with the margins that the recipe has.
+        made: the same of samples with these ranges.
     """
     values = deepcopy(values)
-    for key, sides, low, high in (("margin_x", (0, 2), -0.1, 2.0), ("margin_y", (1, 3), -0.15, 0.44)):
-        wanted, there = (np.quantile(margins(rows)[:, list(sides)], (0.05, 0.95)) for rows in (real, made))
-        ends = np.clip(np.array(values["layout"][key]) + wanted - there, low, high)
-        values["layout"][key] = sorted(ends.tolist())
+    layout, colour, rotation = values["layout"], values["colour"], values["geometry"]["rotation"]
+    sides = margins(real), margins(made)
+    column = {name: (real[:, k], made[:, k]) for k, name in enumerate(_NAMES)}
+    for section, key, share, low, high, (wanted, there) in (
+        (layout, "margin_x", 0.05, -0.1, 2.0, tuple(side[:, [0, 2]].ravel() for side in sides)),
+        (layout, "margin_y", 0.05, -0.15, 0.44, tuple(side[:, [1, 3]].ravel() for side in sides)),
+        (colour, "luminance", 0.1, 0.0, 255.0, column["luminance"]),
+        (colour, "contrast", 0.1, 5.0, 255.0, column["contrast"]),
+        (rotation, "degrees", 0.1, -12.0, 12.0, column["angle"]),
+    ):
+        lacking = np.quantile(wanted, (share, 1 - share)) - np.quantile(there, (share, 1 - share))
+        ends = np.clip(np.array(section[key]) + lacking, low, high)
+        section[key] = sorted(ends.tolist())
     return values
 
 
