@@ -21,7 +21,7 @@ from augment.errors import ScriptoriumError
 from synth.style.crops import MISFIT, extract_all, find_crops
 from synth.style.extract import ONE_COLOUR, SMALL, TWO_LINES, UNREADABLE
 from synth.style.report import repainted, write_report
-from synth.style.store import PATCHES, VERSION, Store, StoreWriter, add_patches
+from synth.style.store import VERSION, Store, StoreWriter
 from synth.style.style import Outline, Shadow, Style
 
 Run = Callable[..., Done]
@@ -133,19 +133,6 @@ def test_nothing_in_it_is_pickled(store: Path) -> None:
     with lmdb.open(str(store), readonly=True, lock=False) as environment, environment.begin() as transaction:
         for key, value in transaction.cursor():
             assert value.startswith((b"\x89PNG", b"{")), key
-
-
-def test_patches_lie_beside_the_styles(tmp_path: Path) -> None:
-    _written(tmp_path / "s")
-    digest = Store(tmp_path / "s").digest
-    large = bytes(30 << 20)
-    add_patches(tmp_path / "s", {"engine/0": b"one", "engine/1": large})
-    store = Store(tmp_path / "s")
-    assert store.patch("engine/0") == b"one" and store.patch("engine/1") == large and store.patch("other") is None
-    assert store.digest == digest and len(store) == 3 and _same(store[1], _style(1))
-    assert PATCHES == b"patch/"
-    with pytest.raises(ScriptoriumError, match="no such folder"):
-        add_patches(tmp_path / "nothing", {"a": b"b"})
 
 
 @pytest.mark.parametrize("version", [VERSION - 1, VERSION + 1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +22,6 @@ from synth.style.style import Image, Outline, Shadow, Style
 
 VERSION: Final = 1
 
-PATCHES: Final = b"patch/"
-"""What begins the keys of values that others keep beside the styles; see `add_patches`."""
 
 _HEAD: Final = b"styles"
 _PICTURES: Final = ("image", "mask", "background")
@@ -165,28 +163,6 @@ class Store:
             return _style(facts, pictures)
         except (ValueError, KeyError, TypeError, cv2.error) as error:
             raise ScriptoriumError(f"{self.folder}: style {number} is broken ({error}); {_AGAIN}") from None
-
-    def patch(self, name: str) -> bytes | None:
-        """A value that `add_patches` has put there, or None."""
-        return self._opened().get(PATCHES + name.encode())
-
-
-def add_patches(folder: Path, patches: Mapping[str, bytes]) -> None:
-    """Keep values beside the styles of a store: all of them or, when the disk is full, none.
-
-    They are no part of the store's digest. While it is written to, no `Store` of it may be open in the same process, as
-    LMDB has it; those in other processes see the values once they have opened it again.
-
-    Raises:
-        ScriptoriumError: no store there; WriteError: the disk does not take them.
-    """
-    Store(folder)
-    with writing(folder):
-        environment = lmdb.open(str(folder), map_size=_FIRST_MAP, lock=False, create=False)
-    try:
-        _write(environment, folder, [(PATCHES + name.encode(), value) for name, value in patches.items()])
-    finally:
-        environment.close()
 
 
 def _write(environment: lmdb.Environment, folder: Path, pairs: list[tuple[bytes, bytes]]) -> None:
