@@ -8,7 +8,7 @@ The set is scikit-learn's: 1,797 digits of 8 × 8 pixels from NIST's forms, thos
 others (Alpaydin and Kaynak, 1998). Lines of 3 to 10 digits are stitched from the first 1,200 for training and from the
 last 597 for measuring, with `synth handwriting import` and `synth generate`, and learnt with `configs/rec/tiny.yml`.
 Prints line accuracy and character error on clean lines and on lines with all degradation of the recipe. Goes on where
-it was stopped; takes some ten minutes of two cores.
+it was stopped.
 """
 
 from __future__ import annotations

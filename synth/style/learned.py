@@ -3,9 +3,8 @@
 What a network makes differs by rounding between machines, and with what else goes through it. So its pictures are made
 in fixed blocks of `BLOCK` samples and kept beside the styles, a file for each, in a folder of the store whose name
 follows from all that they were made from. Samples are made from there: a pure function of (recipe, seed, index) and of
-what is in the store. The letters lie where
-the plain text has them, which is laid as the crop's own text lies: polygons are exact by design, and a picture that
-does not show the letters there is refused, as everywhere.
+what is in the store. The letters lie where the plain text has them, which is laid as the crop's own text lies: polygons
+are exact by design, and a picture that does not show the letters there is refused, as everywhere.
 """
 
 from __future__ import annotations
