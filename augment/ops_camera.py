@@ -18,6 +18,7 @@ from augment.pixel import (
     QualityRange,
     Range,
     Share,
+    ShareRange,
     draw,
     draw_whole,
     pixel_op,
@@ -53,6 +54,29 @@ class Blur(PixelOp):
     def apply(self, image: Image, rng: np.random.Generator) -> Image:
         """Blur by one draw of `sigma`."""
         return gaussian_blur(image, draw(self.sigma, rng))
+
+
+@pixel_op("scatter")
+class Scatter(PixelOp):
+    """Light that strays in lens, film or the paper itself: beside ink the ground is a little darker, for some way.
+
+    A part of every point's light spreads wide, the rest stays sharp: veiling glare, halation, and what printers know as
+    optical dot gain (Yule & Nielsen 1951, "The penetration of light into paper and its effect on halftone
+    reproduction").
+
+    Attributes:
+        amount: share of the light that spreads.
+        sigma: standard deviation of its spread in pixels.
+    """
+
+    amount: ShareRange = (0.05, 0.25)
+    sigma: PositiveRange = (1.5, 4.0)
+
+    def apply(self, image: Image, rng: np.random.Generator) -> Image:
+        """Blend with a blurred copy."""
+        amount = draw(self.amount, rng)
+        blurred = gaussian_blur(image, draw(self.sigma, rng))
+        return np.asarray(cv2.addWeighted(image, 1.0 - amount, blurred, amount, 0.0), np.uint8)
 
 
 @functools.lru_cache(256)

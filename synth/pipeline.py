@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -404,7 +403,9 @@ class Pipeline:
             raise ValueError("background.paths differs, which is more than the look")
         # What both need is made once.
         _ = self.book, self.hand, self.plan
-        changed = copy(self)
+        # Not `copy`, which would make a pipeline anew, as in another process (`__reduce__`).
+        changed = object.__new__(Pipeline)
+        changed.__dict__.update(self.__dict__)
         changed.recipe = recipe
         changed._backgrounds = self._backgrounds.with_look(recipe.background)
         changed._look()

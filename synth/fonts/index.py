@@ -23,12 +23,13 @@ from augment.errors import ScriptoriumError
 from synth import cache
 
 if TYPE_CHECKING:
+    import freetype
     import numpy as np
     from numpy.typing import NDArray
 
 FONT_SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc", ".woff", ".woff2"})
 
-_FORMAT = 5  # of the cache file: raise it whenever a field or a rule of acceptance changes
+_FORMAT = 6  # of the cache file: raise it whenever a field or a rule of acceptance changes
 _ROW = 13  # values that the cache keeps of a face
 _LARGEST = 256 << 20  # bytes; the largest font collections in use stay below 150 MB
 _MOST_FACES = 256
@@ -434,7 +435,8 @@ def _describe_face(sfnt: bytes, number: int, *, compressed: bool) -> list[Any]:
         raise _Unusable(f"colour only ({', '.join(colour)}): no letter has an outline of its own")
     if not any(unicodedata.category(chr(point))[0] not in "CZ" for point in points.tolist()):
         raise _Unusable("empty: no visible character")
-    _try_rasteriser(sfnt, number, glyphs)
+    rasteriser = _try_rasteriser(sfnt, number, glyphs)
+    points = points[~np.isin(points, _misdrawn_letters(rasteriser, points))]
 
     os2, post, head = _table(face, "OS/2"), _table(face, "post"), _table(face, "head")
     selection = struct.unpack_from(">H", os2, 62)[0] if len(os2) >= 64 else 0
@@ -712,8 +714,8 @@ def _wrongly_drawn(pairs: dict[int, int], name_of: Callable[[int], str | None], 
     return sorted(wrong)
 
 
-def _try_rasteriser(sfnt: bytes, number: int, glyphs: NDArray[np.int64]) -> None:
-    """Load a few glyphs with FreeType, which is stricter than HarfBuzz about broken tables."""
+def _try_rasteriser(sfnt: bytes, number: int, glyphs: NDArray[np.int64]) -> freetype.Face:
+    """Load a few glyphs with FreeType, which is stricter than HarfBuzz about broken tables; the face, opened."""
     import freetype
 
     try:
@@ -722,3 +724,26 @@ def _try_rasteriser(sfnt: bytes, number: int, glyphs: NDArray[np.int64]) -> None
             face.load_glyph(glyph, freetype.FT_LOAD_NO_SCALE | freetype.FT_LOAD_NO_BITMAP)
     except freetype.FT_Exception as error:
         raise _Unusable(f"broken: FreeType: {_one_line(error)}") from error
+    return face
+
+
+def _misdrawn_letters(face: freetype.Face, points: NDArray[np.int64]) -> list[int]:
+    """Small Latin letters that a face of capitals draws as such, of the code points that it covers.
+
+    Raises:
+        _Unusable: it draws other things than Latin letters under their codes.
+    """
+    import numpy as np
+
+    from synth.fonts import letters
+
+    covered = np.isin([ord(letter) for letter in letters.LETTERS], points)
+    if not covered.any():
+        return []
+    pictures, there = letters.shapes(face)
+    there &= covered
+    if letters.known_share(pictures, there) < letters.LEAST_RIGHT:
+        raise _Unusable("pictures or another script under the codes of Latin letters: their shapes are none of these")
+    if not letters.capitals_only(pictures, there):
+        return []
+    return [point for point in points.tolist() if unicodedata.name(chr(point), "").startswith("LATIN SMALL LETTER")]

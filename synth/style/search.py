@@ -191,6 +191,7 @@ _OPS: dict[str, tuple[tuple[str, float, float, bool], ...]] = {
     "illumination": (("slope", 0.0, 0.8, False),),
     "brightness_contrast": (("contrast", 0.3, 1.5, False),),
     "blur": (("sigma", 0.15, 3.0, True),),
+    "scatter": (("amount", 0.0, 0.5, False), ("sigma", 1.0, 6.0, True)),
     "downscale": (("factor", 1.0, 3.0, False),),
     "sharpen": (("amount", 0.0, 3.0, False),),
     "noise": (("sigma", 0.3, 30.0, True),),
