@@ -79,8 +79,18 @@ def fit(
         found = measure_crops(
             crops, plain.layout.height, plain.corpus.unit, np.random.default_rng(seed), str(real), bar.update
         )
-    with tqdm(total=samples_drawn(rounds), desc="samples", unit="", disable=None, leave=False) as bar:
-        done = run(drawn, found, seed=seed, rounds=rounds, step=bar.update)
+    total = samples_drawn(rounds)
+    with tqdm(total=total, desc="samples", unit="", disable=None, leave=False) as bar:
+        begun = False
+
+        def step(count: int) -> None:
+            nonlocal begun
+            if bar.disable and not begun:
+                click.echo(f"search    up to {total:,} samples{', some minutes' if rounds else ''}")
+            begun = True
+            bar.update(count)
+
+        done = run(drawn, found, seed=seed, rounds=rounds, step=step)
     done = done.of(plain)
     write_recipe(done, output, real.name)
     write_report(done, report, real.name)

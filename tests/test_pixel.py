@@ -236,6 +236,17 @@ def test_jpeg_is_what_opencv_writes(quality: int) -> None:
     assert np.array_equal(one("jpeg", quality=(quality, quality)).apply(text(), rng()), expected)
 
 
+def test_scattered_light_darkens_the_ground_beside_ink() -> None:
+    image = np.full((32, 64, 3), 240, np.uint8)
+    assert np.array_equal(one("scatter", amount=(0.3, 0.3), sigma=(2, 2)).apply(image, rng()), image)
+    image[:, 30:34] = 20
+    found = one("scatter", amount=(0.2, 0.2), sigma=(2, 2)).apply(image, rng())[16, :, 0].astype(int)
+    # Of the normal curve between 3 and 7 pixels away, a fifth of 220 levels.
+    expected = 0.2 * 220 * (math.erf(6.5 / 2 / math.sqrt(2)) - math.erf(2.5 / 2 / math.sqrt(2))) / 2
+    assert 240 - found[36] == pytest.approx(expected, abs=1.5)
+    assert found[10] == 240 and found[28] < found[26] < 240 and found[31] > 20
+
+
 @pytest.mark.parametrize("steps", range(8, 33))
 def test_defocus_kernels_are_even_discs(steps: int) -> None:
     kernel = _disc(steps)

@@ -72,6 +72,7 @@ def small() -> Iterator[None]:
         patch.setattr(f, "_COMPARED", 100)
         patch.setattr(search, "_JUDGED", 60)
         patch.setattr(search, "_TRIES", 250)
+        patch.setattr(search, "_MOVES", 30)
         yield
 
 
@@ -271,6 +272,35 @@ def test_noise_is_learnt_from_the_samples_that_are_near(base: Recipe, crops: Pat
     found = search.learnt(simulator, values, searched, real.rows, columns, np.random.default_rng(1))
     assert found["degrade"]["noise"]["p"] > 0.8 > 0.3 > values["degrade"]["noise"]["p"]
     assert found["colour"] == values["colour"]
+
+
+def test_the_descent_ends_nearer_and_within_its_moves(base: Recipe, crops: Path) -> None:
+    real = f.measure_crops(find_crops(crops), base.layout.height, "grapheme", np.random.default_rng(0))
+    drawn: list[int] = []
+    simulator = Simulator(prepared(base), drawn.append)
+    values = f.matched(prepared(base).to_values(), real.rows, coloured=False)
+    columns = [NAMES.index(name) for name in ("noise", "blur", "contrast")]
+    start = simulator.rows(values, range(60))
+    goal = search.Goal(real.rows[:, columns], start[:, columns])
+    searched = [Share(("degrade", "noise", "p")), *search._READ_OFF]
+    drawn.clear()
+    found = search.descended(simulator, values, searched, goal, columns)
+    assert sum(drawn) <= 30 * 60
+    after = simulator.rows(found, range(60))
+    assert goal.distance(after[:, columns]) < 0.8 * goal.distance(start[:, columns])
+    changed = {section for section in found if found[section] != values[section]}
+    assert changed <= {"degrade", "layout", "colour", "geometry", "legibility"}
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.05, 1.0))
+def test_moves_stay_within_what_is_searched(place: float, step: float) -> None:
+    values = {"share": place, "span": [place, min(place + 0.1, 1.0)], "kinds": {"a": place, "b": 1.0, "c": 0.0}}
+    share, span, kinds = Share(("share",)), Span(("span",), 0.1, 0.9), Weights(("kinds",))
+    assert all(0 <= p <= 1 and p != place for p in share.moves(values, step))
+    assert all(0.1 - 1e-9 <= low <= high <= 0.9 + 1e-9 for low, high in span.moves(values, step))
+    for weights in kinds.moves(values, step):
+        assert sum(weights.values()) == pytest.approx(1) and min(weights.values()) >= 0
+    assert Span(("span",), 0.1, 0.9, share=("off",)).moves(values | {"off": 0.0}, step) == []
 
 
 # -- the command ------------------------------------------------------------------------------------------------------

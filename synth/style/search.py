@@ -5,6 +5,9 @@ range. For every real crop those that measure most like it are picked, and share
 ones: approximate Bayesian computation (Pritchard et al. 1999), whose posterior over all crops is the next prior, as in
 the EM algorithm and the cross-entropy method (Rubinstein 1999). A parameter that makes no difference to what is
 measured is picked as it was drawn, and stays.
+
+What so many parameters at once leave unclear, a descent settles: one parameter after another is moved, and stays where
+the distance to the real crops falls. All recipes are compared with the same random numbers.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ _TRIES = 1000  # samples of a round
 _POOL = 240  # different texts among them: opening faces takes most of the time
 _JUDGED = 200  # samples by which recipes are compared
 _PICKED = 6  # samples for each crop
+_MOVES = 450  # of the descent, each judged by `_JUDGED` samples
+_GAIN = 0.002  # of the distance, below which a move is not worth its while
 _EAGER = 2.5  # times what one step of EM would change shares, as in overrelaxed EM
 _RARE, _COMMON = 0.1, 0.9  # between which a share is tried
 _WIDER = 0.5  # half widths by which ranges are tried beyond their ends,
@@ -81,6 +86,11 @@ class Share:
         share = float(drawn[picked].mean())
         done, left = now * (share / odds) ** _EAGER, (1 - now) * ((1 - share) / (1 - odds)) ** _EAGER
         _put(values, self.key, done / max(done + left, 1e-9))
+
+    def moves(self, values: Values, step: float) -> list[Any]:
+        """Other shares near the one that `values` has; `step` 1: far, 0: none."""
+        now = float(_at(values, self.key))
+        return [share for share in (min(now + 0.4 * step, 1.0), max(now - 0.4 * step, 0.0)) if share != now]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +164,19 @@ class Span:
             ends = [round(end) for end in ends]
         _put(values, self.key, ends)
 
+    def moves(self, values: Values, step: float) -> list[Any]:
+        """Ranges with one end moved, where the range is used at all; see `Share.moves`."""
+        if self.share and not _at(values, self.share):
+            return []
+        now = _at(values, self.key)
+        low, high = (self._place(end) for end in now)
+        far = step * max(0.5 * (high - low), 0.1)
+        found = []
+        for ends in ((low + far, high), (low, high - far), (low - far, high), (low, high + far)):
+            moved = [self._value(end) for end in sorted(ends)]
+            found.append([round(end) for end in moved] if isinstance(now[0], int) else moved)
+        return [ends for ends in found if ends != now]
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -180,6 +203,19 @@ class Weights:
         picks = counts / max(counts.sum(), 1) / self._odds(values)
         found = picks**_EAGER * np.maximum(weights / weights.sum(), 0.02)
         _put(values, self.key, dict(zip(kinds, (found / max(found.sum(), 1e-9)).tolist(), strict=True)))
+
+    def moves(self, values: Values, step: float) -> list[Any]:
+        """Weights with one kind's share larger or smaller; see `Share.moves`."""
+        kinds = _at(values, self.key)
+        total = sum(kinds.values())
+        found = []
+        for kind, weight in kinds.items():
+            share = weight / total
+            for other in (min(share + 0.3 * step, 1.0), max(share - 0.3 * step, 0.0)):
+                rest = total - weight
+                if other != share and rest > 0:
+                    found.append({k: other if k == kind else w / rest * (1 - other) for k, w in kinds.items()})
+        return found
 
 
 Parameter: TypeAlias = Share | Span | Weights
@@ -217,6 +253,16 @@ def prepared(recipe: Recipe) -> Recipe:
         degrade = dict([*items[:at], (name, whole), *items[at:]])
     values["degrade"] = degrade
     return Recipe.from_values(values)
+
+
+# What can be read off measures, and is searched no further than by the descent; see `corrected`.
+_READ_OFF: tuple[Parameter, ...] = (
+    Span(("layout", "margin_x"), -0.1, 2.0),
+    Span(("layout", "margin_y"), -0.15, 0.44),
+    Span(("colour", "luminance"), 0.0, 255.0),
+    Span(("colour", "contrast"), 5.0, 255.0),
+    Span(("geometry", "rotation", "degrees"), -12.0, 12.0),
+)
 
 
 def parameters(recipe: Recipe, *, coloured: bool, aspect: bool) -> list[Parameter]:
@@ -344,8 +390,8 @@ def decoded(sample: Sample) -> NDArray[Any]:
 
 
 def runs(rounds: int, starts: int) -> int:
-    """How many samples `search` draws that has so many rounds and recipes to begin from."""
-    return _JUDGED * (starts + rounds) + rounds * _TRIES
+    """How many samples `search` draws at most that has so many rounds and recipes to begin from."""
+    return _JUDGED * (starts + rounds + (_MOVES if rounds else 0)) + rounds * _TRIES
 
 
 class Goal:
@@ -412,7 +458,39 @@ def search(
         rows = rows_now
         found.append((values, rows))
     goal = Goal(real[:, columns], np.concatenate([made for _, made in found])[:, columns])
-    return min(found, key=lambda one: goal.distance(one[1][:, columns]))[0]
+    best = min(found, key=lambda one: goal.distance(one[1][:, columns]))[0]
+    return descended(simulator, best, [*_READ_OFF, *searched], goal, columns) if rounds else best
+
+
+def descended(
+    simulator: Simulator, values: Values, searched: Sequence[Parameter], goal: Goal, columns: Sequence[int]
+) -> Values:
+    """The recipe with one parameter after another moved to where its samples are nearer to the goal.
+
+    Args:
+        simulator: draws and measures.
+        values: a recipe that samples can be drawn with.
+        searched: what may move.
+        goal: what is minimised.
+        columns: of the measures that it compares.
+    """
+
+    def judged(values: Values) -> float:
+        rows = simulator.try_rows(values, range(_JUDGED))
+        return math.inf if rows is None else goal.distance(rows[:, list(columns)])
+
+    left, step = _MOVES - 1, 1.0
+    nearest = judged(values)
+    while left > 0 and step > 0.2:
+        for parameter in searched:
+            for moved in parameter.moves(values, step)[:left]:
+                left -= 1
+                other = deepcopy(values)
+                _put(other, parameter.key, moved)
+                if (distance := judged(other)) < (1 - _GAIN) * nearest:
+                    values, nearest = other, distance
+        step /= 2
+    return values
 
 
 def learnt(
