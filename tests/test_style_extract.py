@@ -16,6 +16,7 @@ from synth.style.extract import (
     DOUBTFUL,
     HIGHEST,
     LONG,
+    NARROW,
     NO_TEXT,
     ONE_COLOUR,
     SMALL,
@@ -249,6 +250,7 @@ def test_crops_that_give_no_style(line: Array) -> None:
     assert _why(np.zeros((5, 60, 3), np.uint8)) == SMALL
     assert _why(np.zeros((60, 3, 3), np.uint8)) == SMALL
     assert _why(np.zeros((20, 2000, 3), np.uint8)) == LONG
+    assert _why(np.zeros((2000, 20, 3), np.uint8)) == NARROW
     two = np.vstack([crop(line).image, crop(line, seed=1).image])
     assert _why(two) == TWO_LINES
     halves = np.full((40, 200, 3), 60, np.uint8)

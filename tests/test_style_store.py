@@ -148,7 +148,7 @@ def test_a_store_of_another_version(tmp_path: Path, version: int) -> None:
 def test_broken_stores(tmp_path: Path, pictures: Path) -> None:
     with pytest.raises(ScriptoriumError, match="no such folder; make a store: synth style extract"):
         Store(tmp_path / "nothing")
-    with pytest.raises(ScriptoriumError, match="cannot be read as LMDB"):
+    with pytest.raises(ScriptoriumError, match="no store and no shard"):
         Store(pictures)
     _written(tmp_path / "s")
     _put(tmp_path / "s", b"mask-000000001", b"no picture")

@@ -83,6 +83,8 @@ class OpenShard:
                 mine.users += 1
         except UnicodeEncodeError:
             raise ScriptoriumError(f"{folder}: its name is not UTF-8, which LMDB wants; rename it") from None
+        except FileNotFoundError:
+            raise ScriptoriumError(f"{folder}: no store and no shard, for it has no data.mdb; name another") from None
         except (OSError, lmdb.Error) as error:
             raise ScriptoriumError(
                 f"{folder}: cannot be read as LMDB ({error}); name another or make it anew"

@@ -18,7 +18,7 @@ from synth.style.store import StoreWriter
 from synth.style.style import Style
 from synth.style.typeface import Typefaces
 
-PICTURES: Final = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))
+PICTURES: Final = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"))
 LABELS: Final = "labels.tsv"
 MISFIT: Final = "label does not fit the ink"
 _ASPECT: Final = 2.6  # times as wide as the label, or as narrow, that no spacing of letters explains
@@ -57,7 +57,9 @@ def find_crops(source: Path, root: Path | None = None) -> list[Crop]:
             return _listed(source / LABELS, root or source)
         found = sorted(path for path in source.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
         if not found:
-            raise ScriptoriumError(f"{source}: no picture in it (.jpg, .png, .bmp, .tif, .webp); name another folder")
+            raise ScriptoriumError(
+                f"{source}: no picture in it (.jpg, .png, .bmp, .gif, .tif, .webp); name another folder"
+            )
         return [Crop(path, path.relative_to(source).as_posix(), "") for path in found]
     if not source.exists():
         raise ScriptoriumError(f"{source}: there is no such file; name a picture, a list of pictures or a folder")

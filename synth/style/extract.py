@@ -32,7 +32,8 @@ DOUBT: Final = 0.35
 
 UNREADABLE: Final = "cannot be read as a picture"
 SMALL: Final = f"too small (less than {LOWEST} pixels high or wide)"
-LONG: Final = f"too long or upright (aspect over {WIDEST})"
+LONG: Final = f"too long (over {WIDEST} times as wide as high)"
+NARROW: Final = "too narrow (a vertical line? turn it by 90 degrees)"
 ONE_COLOUR: Final = "one colour"
 NO_TEXT: Final = "no text found"
 TWO_LINES: Final = "more than one line"
@@ -132,13 +133,13 @@ def _kept(image: Image) -> Image:
     height, width = image.shape[:2]
     if min(height, width) < LOWEST:
         raise Unusable(SMALL, f"{width}×{height}")
-    if max(width, height) > WIDEST * min(width, height):
+    if width > WIDEST * height:
         raise Unusable(LONG, f"{width}×{height}")
     if height <= HIGHEST:
         return np.ascontiguousarray(image)
     size = (max(1, round(width * HIGHEST / height)), HIGHEST)
     if size[0] < LOWEST:
-        raise Unusable(LONG, f"{width}×{height}")
+        raise Unusable(NARROW, f"{width}×{height}")
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
