@@ -880,7 +880,7 @@ def test_an_lmdb_removed_before_it_is_opened_stops(tmp_path: Path) -> None:
     source = opened(word_set(tmp_path / "set"))
     shutil.rmtree(tmp_path / "set")
     told: list[str] = []
-    with pytest.raises(ScriptoriumError, match=r"^source real: \S+set: cannot be read as LMDB"):
+    with pytest.raises(ScriptoriumError, match=r"^source real: \S+set: no store and no shard"):
         first(loader([source], 1, log=told.append), 10)
     assert not told
 
