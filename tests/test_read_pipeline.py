@@ -20,7 +20,7 @@ from augment import geometry
 from augment.errors import ScriptoriumError
 from ocr.infer.detector import Detector
 from ocr.read.page import PageReading, Text
-from ocr.read.reader import Reader, Router, cut, upright
+from ocr.read.reader import Reader, Router, _agreed, cut, upright
 
 TWO_COLUMNS = [
     *((20, 20 + 30 * row, 150, 18, "abc"[row]) for row in range(3)),
@@ -255,11 +255,29 @@ def test_arrays_that_are_no_pages() -> None:
 class Turned:
     """Says what it was told."""
 
+    thresh = 0.9
+
     def __init__(self, quarter: int) -> None:
         self.quarter = quarter
 
     def turns(self, images: Sequence[Any]) -> list[tuple[int, float]]:
         return [(self.quarter, 0.99) for _ in images]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([(2, 0.95), (2, 0.99), (0, 0.6)], [True, True, True]),  # the last one follows
+        ([(2, 0.95), (2, 0.99), (0, 0.95)], [True, True, False]),  # two of three are not enough, and it is sure
+        ([(2, 0.95)] * 4 + [(0, 0.95), (0, 0.3)], [True] * 4 + [False, True]),
+        ([(2, 0.95), (0, 0.6)], [True, False]),  # one line is no majority
+        ([(0, 0.95)] * 3 + [(0, 0.2), (2, 0.91)], [False] * 4 + [True]),
+        ([(0, 0.5)] * 3, [False] * 3),
+        ([], []),
+    ],
+)
+def test_unsure_lines_follow_the_others(found: list[tuple[int, float]], expected: list[bool]) -> None:
+    assert _agreed(found, 0.9) == expected
 
 
 @pytest.mark.parametrize("quarter", [0, 1, 2, 3])

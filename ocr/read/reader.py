@@ -29,13 +29,20 @@ _TOGETHER: Final = 256  # crops in memory
 _EDGE: Final = 8  # pixels around a crop that may be looked at for interpolation
 _FILLED: Final = 0.93  # share of the smallest rectangle around it from which a text is straight
 _BEND: Final = 0.1  # heights that the middle of a bent line lies off the straight between its ends at least
+_AGREED: Final = 0.8  # share of the lines of known direction, from which the others follow
 _LONG: Final = 1.5  # times as long as high: what is shorter has no sides to follow
 
 Picture_: TypeAlias = NDArray[np.uint8]
 
 
 class Turner(Protocol):
-    """Tells how pictures stand."""
+    """Tells how pictures stand.
+
+    Attributes:
+        thresh: probability from which it is sure.
+    """
+
+    thresh: float
 
     def turns(self, images: Sequence[Picture_]) -> list[tuple[int, float]]:
         """Quarter turns counter-clockwise, 0 to 3, that make each upright, and how probable that is.
@@ -210,7 +217,7 @@ class Reader:
         if self._line_turner is not None:
             with _timed(seconds, "direction"):
                 # A line lies across by now: it stands on its head, or not.
-                turned = [quarter == 2 for quarter, _ in self._line_turner.turns(crops)]
+                turned = _agreed(self._line_turner.turns(crops), self._line_turner.thresh)
                 crops = [upright(crop, 2) if over else crop for crop, over in zip(crops, turned, strict=True)]
                 polygons = [
                     np.roll(polygon, len(polygon) // 2, 0) if over else polygon
@@ -254,6 +261,21 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
         yield
     finally:
         seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _agreed(found: Sequence[tuple[int, float]], thresh: float) -> list[bool]:
+    """Which lines of a page stand on their head: those that surely do, and unsure ones where nearly all sure ones do.
+
+    A lone `0.00` says little of how it stands, its neighbours say more.
+
+    Args:
+        found: turns and probabilities; see `Turner`.
+        thresh: probability from which they are sure.
+    """
+    over = sum(turn == 2 for turn, _ in found)
+    sure = over + sum(turn != 2 and probability >= thresh for turn, probability in found)
+    follow = over >= max(_AGREED * sure, 2)
+    return [turn == 2 or (follow and probability < thresh) for turn, probability in found]
 
 
 def upright(image: Picture_, turn: int) -> Picture_:
