@@ -302,7 +302,7 @@ def test_a_run_learns_and_turns_pictures(run: Path, ocr: Any) -> None:
 
 
 def test_exported_models_agree(run: Path, tmp_path: Path, ocr: Any) -> None:
-    known = open_turner(run / "run")
+    known = open_turner(str(run / "run"))
     image = decode((run / "val/0.png").read_bytes(), "0.png")
     expected = known.probabilities([image, turned(image, 180)])
     kind = known.spec.preprocess.kind

@@ -210,12 +210,13 @@ def prune(run: Path, keep: int) -> None:
         left.unlink(missing_ok=True)
 
 
-def resolve(path: Path) -> Path:
+def resolve(path: str | Path) -> Path:
     """The folder of the model that is meant: a checkpoint or exported model itself; of a run, its best or newest.
 
     Raises:
         ScriptoriumError: there is no model.
     """
+    path = Path(path)
     if (path / SPEC_FILE).is_file():
         return path
     if not path.exists():

@@ -252,7 +252,7 @@ class StyleOnnxBackend(_OnnxNetwork):
         super().__init__(folder, self.spec.preprocess, threads)
 
 
-def open_backend(path: Path, threads: int = 0) -> Backend:
+def open_backend(path: str | Path, threads: int = 0) -> Backend:
     """A model ready to read, whatever form it has.
 
     Args:

@@ -102,7 +102,7 @@ class Classifier(Generic[S]):
         np.add.at(logs, owners, np.log(self._backend.run(np.stack(views)) + _TINY))
 
 
-def open_network(path: Path, kind: type[S], threads: int = 0) -> ClsBackend[S]:
+def open_network(path: str | Path, kind: type[S], threads: int = 0) -> ClsBackend[S]:
     """A classifier's network ready to use, whatever form it has.
 
     Args:

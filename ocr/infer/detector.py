@@ -154,7 +154,7 @@ class _Part(NamedTuple):
     last: int
 
 
-def open_detector(path: Path, overrides: Sequence[str] = (), threads: int = 0) -> Detector:
+def open_detector(path: str | Path, overrides: Sequence[str] = (), threads: int = 0) -> Detector:
     """A detector ready to use, whatever form it has.
 
     Args:

@@ -37,7 +37,7 @@ class Direction(Classifier[ClsSpec]):
 
 
 def open_turner(
-    path: Path, kind: Literal["crop", "page"] | None = None, thresh: float | None = None, threads: int = 0
+    path: str | Path, kind: Literal["crop", "page"] | None = None, thresh: float | None = None, threads: int = 0
 ) -> Direction:
     """A direction classifier ready to use, whatever form it has.
 

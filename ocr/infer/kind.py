@@ -33,7 +33,7 @@ class Kinds(Classifier[KindSpec]):
         return [self.names[int(row.argmax())] if row.max() >= self.thresh else None for row in rows]
 
 
-def open_chooser(path: Path, thresh: float | None = None, threads: int = 0) -> Kinds:
+def open_chooser(path: str | Path, thresh: float | None = None, threads: int = 0) -> Kinds:
     """A classifier of kinds of lines ready to use, whatever form it has.
 
     Args:
