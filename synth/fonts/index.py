@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FONT_SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc", ".woff", ".woff2"})
 
-_FORMAT = 6  # of the cache file: raise it whenever a field or a rule of acceptance changes
+_FORMAT = 7  # of the cache file: raise it whenever a field or a rule of acceptance changes
 _ROW = 13  # values that the cache keeps of a face
 _LARGEST = 256 << 20  # bytes; the largest font collections in use stay below 150 MB
 _MOST_FACES = 256
