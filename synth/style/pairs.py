@@ -42,7 +42,7 @@ GROUND = 127
 _ATTEMPTS = 200
 _STRETCH = 1.6  # by which a plain letter is stretched or squeezed at most
 _FAR = 1e6  # pixels; beyond all masks
-_SOFTENING = frozenset({"blur", "defocus", "motion", "downscale"})
+_SOFTENING = frozenset({"blur", "scatter", "defocus", "motion", "downscale"})
 """Pixel operations that letters show by themselves; all others need what the letters stand on."""
 
 
