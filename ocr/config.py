@@ -398,7 +398,11 @@ class TrainData(Section):
         if sampler.name == "MixedBatch":
             lacking = [name for name in names if name not in sampler.mix]
             if len(names) > 1 and lacking:
-                raise ValueError(f"sampler.mix: says nothing of source {lacking[0]}; give its part of the batch")
+                example = ", ".join(f"{name}: {sampler.mix.get(name, 1)}" for name in names)
+                raise ValueError(
+                    f"sampler.mix: says nothing of source {lacking[0]}; give its part of the batch, such as "
+                    f"Train.sampler.mix={{{example}}}"
+                )
             if sampler.ratio_list:
                 raise ValueError("sampler.ratio_list belongs to the sampler Ratio; MixedBatch has mix")
             parts = sum(sampler.mix.values())

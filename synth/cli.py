@@ -141,6 +141,8 @@ def _load(
     if task is not None and loaded.task != task:
         others = "pages or scenes" if task == "det" else "scene or document"
         raise RecipeError(f"--task {task}: recipe {recipe} is of task {loaded.task}; take another, such as {others}")
+    if height is not None and loaded.task == "det":
+        raise RecipeError("--height: is that of lines; the size of pages is page.side, that of scenes scene.side")
     if not loaded.corpus.files and not (loaded.corpus.templates and loaded.corpus.template_share == 1):
         raise RecipeError("no corpus: give --corpus FILE, or corpus.files in the recipe")
     if ink == "handwriting" and not loaded.handwriting.chars:

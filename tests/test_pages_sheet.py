@@ -154,7 +154,7 @@ def test_contrast_is_what_is_left_of_the_ink():
     image = np.full((200, 200), 230, np.float32)
     image[:60] -= (255.0 - sheet.tone[:60]) * (120 / 255)
     image[60:] -= (255.0 - sheet.tone[60:]) * (30 / 255)
-    found = contrasts(np.rint(image).astype(np.uint8), sheet.tone, sheet.labels)
+    found, _ = contrasts(np.rint(image).astype(np.uint8), sheet.tone, sheet.labels)
     assert found == pytest.approx([120, 30], abs=1)
 
 
@@ -163,8 +163,19 @@ def test_of_a_long_text_the_part_with_least_contrast_counts():
     sheet.put(block_of(300, 20, "a b c d e f g h i j"), 20, 20)
     image = sheet.tone.copy()
     image[:, 230:] = 0  # as where a shadow is all that is left
-    assert contrasts(image, sheet.tone, sheet.labels)[0] < 5
-    assert contrasts(sheet.tone, sheet.tone, sheet.labels)[0] == pytest.approx(255, abs=1)
+    assert contrasts(image, sheet.tone, sheet.labels)[0][0] < 5
+    assert contrasts(sheet.tone, sheet.tone, sheet.labels)[0][0] == pytest.approx(255, abs=1)
+
+
+def test_dots_that_a_fax_leaves_have_little_signal():
+    sheet = Sheet(200, 200, margin=0.0)
+    sheet.put(block_of(100, 20, "a b c d e"), 20, 20)
+    sheet.put(block_of(100, 20, "f g h i j"), 20, 100)
+    image = sheet.tone.copy()
+    lost = np.random.default_rng(0).random(image.shape) < 0.85
+    image[100:][lost[100:]] = 255
+    _, (whole, dots) = contrasts(image, sheet.tone, sheet.labels)
+    assert whole > 20 and dots < 1
 
 
 def test_coloured_ink_counts_as_ink():
@@ -173,7 +184,7 @@ def test_coloured_ink_counts_as_ink():
     sheet.put_turned(block_of(100, 20, "a b c"), 150, 100, 0.2, grey=0, layer=layer)
     shot = shot_of(sheet, **LYING["flat"])
     assert shot.image.shape == (200, 300, 3)
-    assert contrasts(cv2.cvtColor(shot.image, cv2.COLOR_BGR2GRAY), shot.ink, shot.labels)[0] > 100
+    assert contrasts(cv2.cvtColor(shot.image, cv2.COLOR_BGR2GRAY), shot.ink, shot.labels)[0][0] > 100
 
 
 def test_nothing_is_free_where_something_lies():

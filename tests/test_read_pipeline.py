@@ -294,6 +294,13 @@ def test_a_turned_page_is_put_upright(quarter: int) -> None:
     np.testing.assert_array_equal(upright(given_, found.turn), image)
 
 
+def test_a_page_on_its_head_is_read_from_its_own_top() -> None:
+    image = page(TWO_COLUMNS)
+    found = reader(line_turner=Turned(2)).read(np.ascontiguousarray(np.rot90(image, 2)))
+    assert [text.text for text in found.texts] == list("abcdef") and found.turn == 0
+    assert found.texts[0].polygon[0].tolist() == pytest.approx([380, 280], abs=1)
+
+
 def test_a_line_on_its_head_is_turned() -> None:
     rec = RedReader()
     image = page([(20, 20, 150, 20, "a")])

@@ -109,8 +109,9 @@ def _many(data: bytes, name: str, every: float) -> Iterator[Sheet]:
                     if still:
                         if _reduced(frame):
                             continue
+                        image = from_pillow(frame, name)
                         number += 1
-                        yield Sheet(name, number, from_pillow(frame, name))
+                        yield Sheet(name, number, image)
                         continue
                     if clock >= due:
                         due += every * ((clock - due) // every + 1)

@@ -191,8 +191,8 @@ class Reader:
             texts += self._read(image, [one.polygon for one in some], [one.score for one in some], seconds)
         with _timed(seconds, "order"):
             kept = [text for text in texts if self._router is None or text.confidence >= self._drop_score]
-            layout = arrange([text.polygon for text in kept], [text.text for text in kept])
-        height, width = image.shape[:2]
+            height, width = image.shape[:2]
+            layout = arrange(_as_read([text.polygon for text in kept], width, height), [text.text for text in kept])
         return PageReading(
             height,
             width,
@@ -276,6 +276,14 @@ def _agreed(found: Sequence[tuple[int, float]], thresh: float) -> list[bool]:
     sure = over + sum(turn != 2 and probability >= thresh for turn, probability in found)
     follow = over >= max(_AGREED * sure, 2)
     return [turn == 2 or (follow and probability < thresh) for turn, probability in found]
+
+
+def _as_read(polygons: Sequence[Polygon], width: int, height: int) -> Sequence[Polygon]:
+    """The polygons as they lie when the page is held so that its lines can be read: of a page on its head, turned."""
+    over = [polygon[1, 0] < polygon[0, 0] and abs(np.subtract(*polygon[:2])).argmax() == 0 for polygon in polygons]
+    if sum(over) < max(_AGREED * len(polygons), 2):
+        return polygons
+    return [np.array((width, height), np.float32) - polygon for polygon in polygons]
 
 
 def upright(image: Picture_, turn: int) -> Picture_:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 IGNORED = "###"
 """The label of a text that nobody is expected to find or read."""
 
+_FARTHEST = 1e7  # pixels; beyond, a coordinate is a mistake
 _SHOWN = 480  # pixels of the longer side of a page that is shown to people
 _SEEN, _UNSEEN = (40, 40, 230), (230, 120, 40)
 
@@ -44,14 +45,20 @@ def read_label(label: str) -> list[Found]:
         raise ValueError("not a JSON list of texts")
     found = []
     for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict) or not {"transcription", "points"} <= entry.keys():
+            raise ValueError(f"text {number} lacks transcription or points")
+        text = entry["transcription"]
+        if not isinstance(text, str):
+            raise ValueError(f"text {number}: its transcription is no text, but {text!r}")
         try:
-            polygon = np.array(entry["points"], np.float32)
-            text = str(entry["transcription"])
-        except (TypeError, KeyError, ValueError):
-            raise ValueError(f"text {number} lacks transcription or points") from None
-        if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
+            polygon = np.array(entry["points"], np.float64)
+        except (TypeError, ValueError):
+            polygon = np.zeros(0)
+        if polygon.ndim != 2 or polygon.shape[1] != 2 or not (np.abs(polygon) < _FARTHEST).all():
+            raise ValueError(f"text {number}: its points are not [x, y] each, two numbers in pixels")
+        if len(polygon) < 3:
             raise ValueError(f"text {number} has no polygon of three or more points")
-        found.append(Found(text, polygon))
+        found.append(Found(text, polygon.astype(np.float32)))
     return found
 
 

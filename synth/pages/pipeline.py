@@ -239,10 +239,11 @@ class PagePipeline:
             quality = low + int(rng.random() * (high - low + 1))
             encoded = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
         grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        floor = self.recipe.legibility.contrast
+        floor = self.recipe.legibility
         small = self.recipe.page.legible[1]
-        for label, contrast in zip(shot.labels, contrasts(grey, shot.ink, shot.labels).tolist(), strict=True):
-            if contrast < floor / (1 if _height(label) < small else 2):
+        left, ratios = contrasts(grey, shot.ink, shot.labels)
+        for label, contrast, ratio in zip(shot.labels, left.tolist(), ratios.tolist(), strict=True):
+            if contrast < floor.contrast / (1 if _height(label) < small else 2) or ratio < floor.ratio:
                 label.text = IGNORED
         return image, encoded
 

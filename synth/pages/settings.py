@@ -66,7 +66,8 @@ class Page(Section):
     legible: LengthRange = Field(
         (7.0, 14.0),
         description="texts lower than the first are labelled ###, in pixels, and so are texts "
-        "lower than the second whose contrast is below legibility.contrast",
+        "lower than the second whose contrast is below legibility.contrast; of higher ones half of that is enough; "
+        "and no text may have less signal over noise than legibility.ratio",
     )
     mixed: _Share = Field(0.1, description="share of pages with texts of all corpus files; the others keep to one")
     families: _Share = Field(0.5, description="share of pages with a second family")

@@ -444,11 +444,12 @@ def _followed(quad: NDArray[np.float32], ahead: NDArray[np.float32], warp: geome
     return warp.forward(points if lying else np.roll(points, 1, axis=0))
 
 
-def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> NDArray[np.float64]:
-    """What is left of each text in a picture: grey levels between full ink and bare paper, by least squares.
+def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What is left of each text in a picture: grey levels between full ink and bare paper, and the ink's signal over
+    all else, both by least squares (the contrast and the ratio of `synth.compose.legibility`).
 
-    Of long texts the part with the least counts: each is measured in up to 8 parts along its length, of which those
-    with hardly any ink are left out.
+    Of long texts the part with the least of either counts: each is measured in up to 8 parts along its length, of
+    which those with hardly any ink are left out.
 
     Args:
         image: the finished picture, grey.
@@ -456,15 +457,17 @@ def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> NDArray[np.f
         labels: in the picture; the boxes around their polygons are looked at, at half the resolution.
     """
     if not labels:
-        return np.zeros(0)
+        return np.zeros(0), np.zeros(0)
     half = (max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1))
     seen = cv2.resize(image, half, interpolation=cv2.INTER_AREA).astype(np.float32)
     drawn = cv2.resize(ink, half, interpolation=cv2.INTER_AREA).astype(np.float32)
-    tables = np.stack([cv2.integral(part, sdepth=cv2.CV_64F) for part in (drawn, seen, drawn * drawn, drawn * seen)])
+    tables = np.stack(
+        [cv2.integral(part, sdepth=cv2.CV_64F) for part in (drawn, seen, drawn * drawn, drawn * seen, seen * seen)]
+    )
     low = np.array([label.polygon.min(0) for label in labels]) / 2
     size = np.array([label.polygon.max(0) for label in labels]) / 2 - low
-    ratio = size.max(1) / np.maximum(size.min(1), 1.0)
-    counts = np.clip(ratio / 2, 1, _PARTS).astype(int)
+    longer = size.max(1) / np.maximum(size.min(1), 1.0)
+    counts = np.clip(longer / 2, 1, _PARTS).astype(int)
     owner = np.repeat(np.arange(len(labels)), counts)
     firsts = np.cumsum(counts) - counts
     number = np.arange(len(owner)) - firsts[owner]
@@ -475,9 +478,12 @@ def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> NDArray[np.f
     end = np.clip(np.ceil(start + step).astype(int), corner + 1, np.array(half))
     (x0, y0), (x1, y1) = corner.T, end.T
     area = (x1 - x0) * (y1 - y0)
-    d, s, dd, ds = tables[:, y1, x1] - tables[:, y0, x1] - tables[:, y1, x0] + tables[:, y0, x0]
+    d, s, dd, ds, ss = tables[:, y1, x1] - tables[:, y0, x1] - tables[:, y1, x0] + tables[:, y0, x0]
     spread = dd - d * d / area
-    found = np.abs(ds - d * s / area) / np.maximum(spread, 1.0) * 255
-    most = np.maximum.reduceat(spread, firsts)
-    found[spread < _INKED * most[owner]] = np.inf
-    return np.asarray(np.minimum.reduceat(found, firsts))
+    common = np.abs(ds - d * s / area)
+    found = common / np.maximum(spread, 1.0) * 255
+    signal = common * common / np.maximum(spread, 1.0)
+    ratio = np.sqrt(signal / np.maximum(ss - s * s / area - signal, 1e-3))
+    bare = spread < _INKED * np.maximum.reduceat(spread, firsts)[owner]
+    found[bare] = ratio[bare] = np.inf
+    return np.minimum.reduceat(found, firsts), np.minimum.reduceat(ratio, firsts)
