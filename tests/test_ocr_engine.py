@@ -344,6 +344,18 @@ def test_a_run_leaves_metrics_and_a_plot(tmp_path: Path) -> None:
     assert (tmp_path / "run/curves.png").stat().st_size > 1000
 
 
+def test_training_says_how_it_goes_where_no_bar_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ocr.engine import trainer
+    from ocr.engine.distributed import Group
+
+    monkeypatch.setattr(trainer, "_SILENCE", 0.0)
+    told: list[str] = []
+    settings = config(tmp_path, epoch_num=1, print_batch_step=2, eval_batch_step=[0, 100])
+    trainer.Trainer(settings, make_task(), Group(), told.append).train()
+    steps = [line.split(":")[0] for line in told if "samples/s" in line]
+    assert steps == ["step 2 of 6", "step 4 of 6", "step 6 of 6"] and "loss" in told[0]
+
+
 def test_frozen_parameters_stay(tmp_path: Path) -> None:
     task = make_task()
     before = {name: value.numpy().copy() for name, value in task.model.state_dict().items()}

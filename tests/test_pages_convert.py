@@ -205,3 +205,22 @@ def test_labels_that_are_none(label):
 def test_an_unfinished_or_missing_data_set(tmp_path):
     with pytest.raises(ScriptoriumError):
         convert(tmp_path / "none", "coco", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ('[{"points": [[1, 2], [3, 4], [5, 6]]}]', "text 1 lacks transcription or points"),
+        ("[[1, 2], 3]", "text 1 lacks transcription or points"),
+        ('[{"transcription": 5, "points": [[1, 2], [3, 4], [5, 6]]}]', "transcription is no text, but 5"),
+        ('[{"transcription": "a", "points": [["x", 2], [3, 4], [5, 6]]}]', r"points are not \[x, y\] each"),
+        ('[{"transcription": "a", "points": [[1, 2, 3], [3, 4, 5], [5, 6, 7]]}]', r"points are not \[x, y\] each"),
+        ('[{"transcription": "a", "points": [[1e300, 2], [3, 4], [5, 6]]}]', r"points are not \[x, y\] each"),
+        ('[{"transcription": "a", "points": [[NaN, 2], [3, 4], [5, 6]]}]', r"points are not \[x, y\] each"),
+        ('[{"transcription": "a", "points": [[1, 2], [3, 4]]}]', "no polygon of three or more points"),
+        ('{"transcription": "a"}', "not a JSON list of texts"),
+    ],
+)
+def test_faults_of_labels_are_named(label: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_label(label)

@@ -31,6 +31,7 @@ from ocr.engine.optimiser import build_optimiser, freeze, freeze_statistics, lea
 from ocr.tasks.base import Task
 
 CONFIG_FILE = "config.yml"
+_SILENCE = 60.0  # seconds after which a line says how training goes, where no bar does
 
 
 class NotFinite(ScriptoriumError):
@@ -183,7 +184,7 @@ class Trainer:
 
     def _loop(self, batches: Iterator[Any], source: Any, stop: list[str], record: RunLog | None, bar: Any) -> Outcome:
         settings = self.config.Global
-        began = saved = printed = time.monotonic()
+        began = saved = printed = told = time.monotonic()
         samples = since = 0
         waited = 0.0
         losses: list[float] = []
@@ -214,9 +215,11 @@ class Trainer:
                     "waiting": round(wait, 4),
                 }
                 record.add("train", self.step, values)
-                bar.set_postfix_str(
-                    f"loss {values['loss']:.3f}, {values['samples_per_second']:.0f} samples/s, waiting {wait:.1%}"
-                )
+                news = f"loss {values['loss']:.3f}, {values['samples_per_second']:.0f} samples/s, waiting {wait:.1%}"
+                bar.set_postfix_str(news)
+                if bar.disable and now - told >= _SILENCE:
+                    self._log(f"step {self.step:,} of {self.steps:,}: {news}")
+                    told = now
                 printed, waited, since = now, source.waited, 0
                 losses.clear()
             start, every = settings.eval_batch_step
