@@ -125,6 +125,7 @@ def test_broken_pages_are_left_out_and_counted(data, tmp_path):
     done = convert(data, "coco", tmp_path / "out")
     assert done.pages == 2
     assert sum(done.skipped.values()) == 5
+    assert "left out: 1 × page whose text 1 lacks transcription or points (first: record 5)" in done.text("coco")
 
 
 def test_a_recipe_of_another_task_is_refused(synth, tmp_path):

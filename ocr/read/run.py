@@ -151,6 +151,8 @@ def read(
     outcome = Outcome()
     names = find(arguments, sys.stdin.buffer, ALL) if "-" in arguments else list(find(arguments, suffixes=ALL))
     drawer = PageDrawer() if "picture" in formats else None
+    if output is not None and output.exists() and not output.is_dir():
+        raise ScriptoriumError(f"--output {output}: is a file; name a folder")
     shown = sys.stderr.isatty() and not (output is None and sys.stdout.isatty())
     if output is None and formats[0] == "tsv":
         out(TSV_HEAD)

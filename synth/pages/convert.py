@@ -40,6 +40,7 @@ class Converted:
         ignored: how many are.
         crops: images of single texts, where these were asked for.
         skipped: pages and texts left out, by reason.
+        first: of each reason the first record, counted from 1 (in a label file its line, without empty ones).
     """
 
     output: Path
@@ -48,6 +49,12 @@ class Converted:
     ignored: int = 0
     crops: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    first: dict[str, int] = field(default_factory=dict)
+
+    def skip(self, reason: str, record: int) -> None:
+        """Count a page or text that is left out."""
+        self.skipped[reason] += 1
+        self.first.setdefault(reason, record)
 
     def text(self, how: Format) -> str:
         """For a terminal."""
@@ -55,7 +62,8 @@ class Converted:
         lines = [f"{self.output}: {counted(self.pages, 'page')} with {what}"]
         if how == "crops":
             lines = [f"{self.output}: {counted(self.crops, 'crop')} of {counted(self.pages, 'page')}"]
-        lines += [f"left out: {count:,}  {reason}" for reason, count in self.skipped.most_common()]
+        for reason, count in self.skipped.most_common():
+            lines.append(f"left out: {count:,} × {reason} (first: record {self.first[reason]:,})")
         if how in ("crops", "label-file"):
             task = "rec/crnn" if how == "crops" else "det/db_light"
             source = f"{{name: made, path: {quoted(self.output)}}}"
@@ -110,6 +118,7 @@ def convert(data: Path, how: Format, output: Path, *, progress: bool = True) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
+    record: int
     number: int
     data: bytes
     label: str
@@ -131,13 +140,13 @@ def _pages(source: Source, done: Converted, progress: bool) -> Iterator[_Page]:
             if not data.startswith((_PNG, _JPEG)):
                 data = cv2.imencode(".png", decoded(data))[1].tobytes()
         except (Broken, ValueError) as problem:
-            done.skipped[f"page: {problem}"] += 1
+            done.skip(f"page whose {problem}" if str(problem).startswith("text ") else f"page: {problem}", index + 1)
             continue
         done.pages += 1
         ignored = sum(found.text == IGNORED for found in texts)
         done.ignored += ignored
         done.texts += len(texts) - ignored
-        yield _Page(done.pages, data, label, texts)
+        yield _Page(index + 1, done.pages, data, label, texts)
 
 
 def _write_label_file(pages: Iterator[_Page], folder: Path) -> None:
@@ -193,7 +202,7 @@ def _write_crops(pages: Iterator[_Page], folder: Path, done: Converted) -> None:
                     continue
                 crop = None if "\t" in found.text or "\n" in found.text else cut_out(image, found.polygon)
                 if crop is None:
-                    done.skipped["text: too small, or with a line break"] += 1
+                    done.skip("text: too small, or with a line break", page.record)
                     continue
                 done.crops += 1
                 name = f"images/{done.crops:09d}.jpg"
