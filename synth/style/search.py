@@ -280,7 +280,6 @@ def parameters(recipe: Recipe, *, coloured: bool, aspect: bool) -> list[Paramete
         aspect: whether the width of letters is known of real crops.
     """
     found: list[Parameter] = [
-        Share(("colour", "darker")),
         Share(("layout", "spacing_share")),
         Span(("layout", "spacing"), -0.1, 0.5, share=("layout", "spacing_share")),
         Share(("ink", "weight_share")),
