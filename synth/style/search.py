@@ -281,7 +281,7 @@ def parameters(recipe: Recipe, *, coloured: bool, aspect: bool) -> list[Paramete
     """
     found: list[Parameter] = [
         Share(("layout", "spacing_share")),
-        Span(("layout", "spacing"), -0.1, 0.5, share=("layout", "spacing_share")),
+        Span(("layout", "spacing"), -0.05, 0.5, share=("layout", "spacing_share")),
         Share(("ink", "weight_share")),
         Span(("ink", "weight"), -0.08, 0.12, share=("ink", "weight_share")),
         Span(("ink", "opacity"), 0.3, 1.0),
