@@ -66,6 +66,7 @@ def _source(found: ExaminedPages) -> dict[str, Any]:
                 "name": kind,
                 "count": counted(found.kinds[kind], "case"),
                 "examples": [_example(found, example, kind) for example in found.examples[kind]],
+                "more": found.kinds[kind] - len(found.examples[kind]),
             }
             for kind in KINDS
             if found.kinds[kind]
