@@ -210,7 +210,7 @@ def test_labels() -> None:
         ('{"a": 1}', "not a JSON list"),
         ('[{"transcription": "a"}]', "its label: text 1 lacks"),
         ('[{"transcription": "a", "points": [[0,0],[1,1]]}]', "three or more points"),
-        ('[{"transcription": "a", "points": [[0,0],[1,1],[2,"x"]]}]', "lacks"),
+        ('[{"transcription": "a", "points": [[0,0],[1,1],[2,"x"]]}]', "its points are not"),
         ('[{"transcription": "a", "points": [[0,0],[1,1],[2,NaN]]}]', "three or more points"),
     ]:
         with pytest.raises(BrokenSample, match=said):
