@@ -211,7 +211,7 @@ def test_labels() -> None:
         ('[{"transcription": "a"}]', "its label: text 1 lacks"),
         ('[{"transcription": "a", "points": [[0,0],[1,1]]}]', "three or more points"),
         ('[{"transcription": "a", "points": [[0,0],[1,1],[2,"x"]]}]', "its points are not"),
-        ('[{"transcription": "a", "points": [[0,0],[1,1],[2,NaN]]}]', "three or more points"),
+        ('[{"transcription": "a", "points": [[0,0],[1,1],[2,NaN]]}]', "its points are not"),
     ]:
         with pytest.raises(BrokenSample, match=said):
             parse_label(bad, "k")
