@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHAPES: Final = Path(__file__).with_name("letters.npz")
 LETTERS: Final = ascii_uppercase + ascii_lowercase
 LEAST_RIGHT: Final = 0.1
-"""Share of its letters by whose shapes a face is known; chance gives 0.04, the oddest handwriting 0.2 and more."""
+"""Share of its letters by whose shapes a face is known; chance gives 0.04, the oddest script faces 0.13 and more."""
 
 _ENOUGH: Final = 20  # letters, or nothing is said
 _PPEM: Final = 48
