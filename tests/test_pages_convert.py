@@ -133,6 +133,8 @@ def test_a_recipe_of_another_task_is_refused(synth, tmp_path):
     corpus.write_text("window\n", encoding="utf-8")
     said = synth("generate", "--task", "det", "--recipe", "scene", "--corpus", corpus, "--output", tmp_path / "x")
     assert "--task det: recipe scene is of task rec" in said.error
+    said = synth("generate", "--task", "det", "--height", 48, "--corpus", corpus, "--output", tmp_path / "x")
+    assert "--height: is that of lines" in said.error
 
 
 # -- crops ------------------------------------------------------------------------------------------------------

@@ -75,6 +75,8 @@ def test_every_format_is_written(models: Path, picture: Path, tmp_path: Path, oc
     assert (out / "000001_page.txt").read_text() == "rec-a\nrec-b\n"
     refused = ocr("read", picture, "--det", models, "--rec", models, "--format", "pdf")
     assert refused.code == 2 and "name a folder with --output" in refused.err
+    refused = ocr("read", picture, "--det", models, "--rec", models, "--format", "json", "--output", picture)
+    assert refused.code == 2 and f"--output {picture}: is a file" in refused.err
 
 
 def test_pages_of_one_file_stay_together(models: Path, tmp_path: Path, ocr: Any) -> None:

@@ -57,6 +57,18 @@ def test_pages_of_a_tiff(tmp_path: Path) -> None:
     assert levels(found)[:3] == [10, 60, 110]
 
 
+def test_a_tiff_that_breaks_off_names_the_last_whole_page(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (2, *SIZE), np.uint8)
+    pages = [Pillow.fromarray(part) for part in noise]
+    pages[0].save(data, "TIFF", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    (tmp_path / "cut.tif").write_bytes(data.getvalue()[: -SIZE[0] * SIZE[1] // 2])
+    found = sheets(str(tmp_path / "cut.tif"))
+    assert next(found).number == 1
+    with pytest.raises(BadImage, match="is broken after page 1 "):
+        next(found)
+
+
 def test_thumbnails_in_a_tiff_are_passed_over(tmp_path: Path) -> None:
     data = io.BytesIO()
     with Pillow.new("L", (40, 30), 50) as large, Pillow.new("L", (4, 3), 50) as small:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import Done
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -123,7 +123,9 @@ def test_a_pipeline_with_another_look_makes_what_a_new_one_makes(base: Recipe) -
     before = [sample.encoded for sample in pipeline.samples(range(12))]
     other = base.with_keys("colour", luminance=[100, 140], contrast=[60, 90]).with_keys("ink", weight_share=1.0)
     other = other.with_keys("background", kinds={"wall": 1.0}).with_keys("surroundings", above=0.0, below=0.0, beside=0)
-    changed_look = [sample.encoded for sample in pipeline.with_look(other).samples(range(12))]
+    looking = pipeline.with_look(other)
+    assert looking.book is pipeline.book and looking.source is pipeline.source
+    changed_look = [sample.encoded for sample in looking.samples(range(12))]
     assert changed_look == [sample.encoded for sample in Pipeline(other).samples(range(12))]
     assert before == [sample.encoded for sample in pipeline.samples(range(12))] != changed_look
     with pytest.raises(ValueError, match="corpus"):
@@ -293,6 +295,7 @@ def test_the_descent_ends_nearer_and_within_its_moves(base: Recipe, crops: Path)
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.05, 1.0))
+@example(1e-12, 1.0)
 def test_moves_stay_within_what_is_searched(place: float, step: float) -> None:
     values = {"share": place, "span": [place, min(place + 0.1, 1.0)], "kinds": {"a": place, "b": 1.0, "c": 0.0}}
     share, span, kinds = Share(("share",)), Span(("span",), 0.1, 0.9), Weights(("kinds",))

@@ -264,12 +264,12 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def _agreed(found: Sequence[tuple[int, float]], thresh: float) -> list[bool]:
-    """Which lines of a page stand on their head: those that surely do, and unsure ones where nearly all sure ones do.
+    """Which lines stand on their head: those that surely do, and unsure ones where nearly all sure ones do.
 
     A lone `0.00` says little of how it stands, its neighbours say more.
 
     Args:
-        found: turns and probabilities; see `Turner`.
+        found: turns and probabilities of lines of one page, of all of them or the next `_TOGETHER`; see `Turner`.
         thresh: probability from which they are sure.
     """
     over = sum(turn == 2 for turn, _ in found)

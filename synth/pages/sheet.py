@@ -446,7 +446,7 @@ def _followed(quad: NDArray[np.float32], ahead: NDArray[np.float32], warp: geome
 
 def contrasts(image: Image, ink: Image, labels: Sequence[Label]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What is left of each text in a picture: grey levels between full ink and bare paper, and the ink's signal over
-    all else, both by least squares (the contrast and the ratio of `synth.compose.legibility`).
+    all else, both by least squares (like the contrast and the ratio of `synth.compose.legibility`).
 
     Of long texts the part with the least of either counts: each is measured in up to 8 parts along its length, of
     which those with hardly any ink are left out.

@@ -207,12 +207,11 @@ class Weights:
     def moves(self, values: Values, step: float) -> list[Any]:
         """Weights with one kind's share larger or smaller; see `Share.moves`."""
         kinds = _at(values, self.key)
-        total = sum(kinds.values())
         found = []
         for kind, weight in kinds.items():
-            share = weight / total
+            rest = sum(w for k, w in kinds.items() if k != kind)
+            share = weight / (weight + rest)
             for other in (min(share + 0.3 * step, 1.0), max(share - 0.3 * step, 0.0)):
-                rest = total - weight
                 if other != share and rest > 0:
                     found.append({k: other if k == kind else w / rest * (1 - other) for k, w in kinds.items()})
         return found

@@ -319,11 +319,8 @@ class TextSource:
         if self._template_share and not (files_only and self._files) and random() < self._template_share:
             templates, sums = self._templates, self._template_sums
             template, name = templates[_pick(sums, random)]
-            remedy = (
-                f"look at the pattern, at corpus.length [{self._least}, {self._most}], and at corpus.template_share, "
-                "which is 0 without templates"
-            )
-            return self._persist(lambda _: self._from_template(template, name, rng), name, remedy)
+            other = "at the pattern, or set corpus.template_share to 0"
+            return self._persist(lambda _: self._from_template(template, name, rng), name, other)
         if self._targets:
             return self._draw_balanced(random)
         files = self._files
@@ -398,7 +395,7 @@ class TextSource:
 
         return self._persist(attempt, ", ".join(file.name for file in self._files))
 
-    def _persist(self, attempt: Callable[[int], Drawn | str], name: str, remedy: str = "") -> Drawn:
+    def _persist(self, attempt: Callable[[int], Drawn | str], name: str, other: str = "at the text") -> Drawn:
         drawn = attempt(0)
         if isinstance(drawn, Drawn):
             return drawn
@@ -411,7 +408,7 @@ class TextSource:
             reasons[drawn] += 1
         self.refusals.update(reasons)
         told = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
-        remedy = remedy or f"look at corpus.length [{self._least}, {self._most}] and at the text"
+        remedy = f"look at corpus.length [{self._least}, {self._most}] and {other}"
         if reasons[OUTSIDE]:
             worst = " ".join(f"{c!r} U+{ord(c[0]):04X}" for c, _ in self.missing.most_common(10))
             remedy = f"most often missing from the charset: {worst}; add them to it or take another text"
